@@ -1,0 +1,150 @@
+"""What a client asks to read, and what it gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pointstore.core.filter import Filter
+from pointstore.core.path import Path
+from pointstore.core.point import PointId
+from pointstore.core.vector import NamedVectors, Vector
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadSelector:
+    """Which part of the payload is returned.
+
+    Attributes:
+        enable: False returns nothing.
+        include: when not None, only these paths.
+        exclude: when not None, everything but these paths.
+    """
+
+    enable: bool
+    include: tuple[Path, ...] | None = None
+    exclude: tuple[Path, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSelector:
+    """Which vectors are returned: none, all (`names` None), or those of the names that the point has."""
+
+    enable: bool
+    names: tuple[str, ...] | None = None
+
+
+NO_PAYLOAD = PayloadSelector(enable=False)
+ALL_PAYLOAD = PayloadSelector(enable=True)
+NO_VECTORS = VectorSelector(enable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Selectors:
+    """What is returned of each point."""
+
+    payload: PayloadSelector = NO_PAYLOAD
+    vectors: VectorSelector = NO_VECTORS
+
+
+@dataclass(frozen=True, slots=True)
+class SearchParams:
+    """Search settings; `hnsw_ef` None is the space's ef_construct."""
+
+    hnsw_ef: int | None = None
+    exact: bool = False
+    indexed_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VectorOfPoint:
+    """The stored vector of a point, in the searched collection or (lookup) in another.
+
+    Attributes:
+        point_id: whose vector.
+        collection: another collection, None for the searched one.
+        vector_name: another vector name, None for the searched one.
+    """
+
+    point_id: PointId
+    collection: str | None = None
+    vector_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NearestQuery:
+    """The points nearest to a vector.
+
+    Attributes:
+        target: a vector, or the point that lends its own (and is then left out of the result).
+        using: vector name.
+        limit, offset: the best `limit + offset` are found, the first `offset` dropped.
+        score_threshold: scores must be strictly better.
+        lookup_collection: must exist even when no id needs it.
+    """
+
+    target: Vector | VectorOfPoint
+    using: str = ""
+    filter: Filter | None = None
+    params: SearchParams = field(default_factory=SearchParams)
+    limit: int = 10
+    offset: int = 0
+    score_threshold: float | None = None
+    selectors: Selectors = field(default_factory=Selectors)
+    lookup_collection: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScrollQuery:
+    """Points in id order, as a query without a query (score 1, version 0)."""
+
+    filter: Filter | None = None
+    limit: int = 10
+    offset: int = 0
+    selectors: Selectors = field(default_factory=Selectors)
+
+
+Query = NearestQuery | ScrollQuery
+
+
+@dataclass(frozen=True, slots=True)
+class ScrollRequest:
+    """A page of points in id order, from the first matching id >= `offset`."""
+
+    filter: Filter | None
+    offset: PointId | None
+    limit: int
+    selectors: Selectors
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One returned point.
+
+    Attributes:
+        point_id: packed id.
+        payload: payload in wire encoding (empty when not requested).
+        vectors: None when not requested.
+    """
+
+    point_id: PointId
+    payload: bytes
+    vectors: NamedVectors | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRecord:
+    """One hit, best first in a list."""
+
+    point_id: PointId
+    score: float
+    version: int
+    payload: bytes
+    vectors: NamedVectors | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Result of a scroll; `next_offset` None after the last match."""
+
+    records: list[Record]
+    next_offset: PointId | None
