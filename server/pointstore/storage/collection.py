@@ -1,0 +1,56 @@
+"""The environment of one collection: its databases, opened together."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pointstore.core.schema import CollectionConfig
+from pointstore.storage.env import Environment, Txn
+from pointstore.storage.live import Live
+from pointstore.storage.log import LmdbLog, Log
+from pointstore.storage.meta import Meta
+from pointstore.storage.points import Points
+from pointstore.storage.vectors import Vectors
+
+_DATABASES = ("meta", "log", "ids", "points", "vectors", "live")
+_ENVIRONMENT = "store"
+_SEGMENTS = "segments"
+
+
+class CollectionStore:
+    """Databases of a collection; transactions come from `read` and `write` and are the first parameter everywhere.
+
+    Args:
+        path: the collection's directory.
+        map_size: bound of the store in bytes.
+    """
+
+    def __init__(self, path: Path, map_size: int) -> None:
+        self.path = path
+        self.segments_dir = path / _SEGMENTS
+        self._environment = Environment(path / _ENVIRONMENT, map_size, _DATABASES)
+        database = self._environment.database
+        self.meta = Meta(database("meta"))
+        self.log: Log = LmdbLog(database("log"))
+        self.points = Points(database("ids"), database("points"))
+        self.vectors = Vectors(database("vectors"))
+        self.live = Live(database("live"))
+
+    def create(self, config: CollectionConfig, created_at_s: int) -> None:
+        """Write the records of an empty collection, durably."""
+        self.segments_dir.mkdir(exist_ok=True)
+        with self.write() as txn:
+            self.meta.create(txn, config, created_at_s)
+
+    def read(self) -> AbstractContextManager[Txn]:
+        """Begin a read transaction."""
+        return self._environment.read()
+
+    def write(self) -> AbstractContextManager[Txn]:
+        """Begin the write transaction."""
+        return self._environment.write()
+
+    def close(self) -> None:
+        """Close the environment; no transaction may be open."""
+        self._environment.close()

@@ -1,0 +1,122 @@
+"""One LMDB environment: how it is opened, and how its failures become errors of ours.
+
+Default durability flags only: every other setting was measured to lose acknowledged transactions. The first I/O error of a
+commit poisons the environment, since a later commit would succeed although pages may be gone; only reopening, through
+the checks of a start, clears it. An environment must not be opened twice in a process nor carried across a fork.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+
+from pointstore.core.errors import InsufficientStorageError, StorageError, UnavailableError
+
+Txn = lmdb.Transaction
+Database = lmdb._Database  # noqa: SLF001  the binding gives its handle type no public name
+
+MAX_READERS = 4096
+_SPARE_READERS = 64
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_IO_ERRORS = frozenset({errno.EIO, errno.EROFS})
+
+
+class Environment:
+    """An open environment with named databases.
+
+    Thread-safe; a transaction belongs to the thread that began it.
+
+    Args:
+        path: directory, created when missing.
+        map_size: bound of the data file in bytes; reserved as address space only.
+        databases: names of the databases to open.
+    """
+
+    def __init__(self, path: Path, map_size: int, databases: tuple[str, ...]) -> None:
+        created = not path.exists()
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._poison: str | None = None
+        try:
+            self._env = lmdb.open(
+                str(path),
+                map_size=map_size,
+                max_dbs=len(databases),
+                max_readers=MAX_READERS,
+                max_spare_txns=_SPARE_READERS,
+            )
+            self._env.reader_check()
+            self._databases = {name: self._env.open_db(name.encode()) for name in databases}
+        except lmdb.Error as error:
+            msg = f"cannot open {path}: {error}"
+            raise StorageError(msg) from error
+        if created:
+            sync_directory(path.parent)
+
+    def database(self, name: str) -> Database:
+        """Return the handle of a database."""
+        return self._databases[name]
+
+    @contextmanager
+    def read(self) -> Iterator[Txn]:
+        """Begin a read transaction: one consistent state for as long as it is open."""
+        with self._translated(), self._env.begin(buffers=False) as txn:
+            yield txn
+
+    @contextmanager
+    def write(self) -> Iterator[Txn]:
+        """Begin the write transaction, waiting for any other process; commit (synced) at the end, abort on an error.
+
+        Raises:
+            InsufficientStorageError: disk or map full; rolled back.
+            UnavailableError: poisoned by an earlier I/O error.
+        """
+        if self._poison is not None:
+            raise UnavailableError(self._poison)
+        with self._translated(), self._env.begin(write=True, buffers=False) as txn:
+            yield txn
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except lmdb.MapFullError as error:
+            msg = "the storage map of the collection is full"
+            raise InsufficientStorageError(msg) from error
+        except lmdb.Error as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: lmdb.Error) -> Exception:
+        number = _errno_of(error)
+        if number in _NO_SPACE:
+            return InsufficientStorageError("No space left on device")
+        if number in _IO_ERRORS:
+            self._poison = f"{self.path} refuses writes until restarted after an I/O error: {error}"
+            return UnavailableError(self._poison)
+        return StorageError(f"{self.path}: {error}")
+
+    def close(self) -> None:
+        """Close; no transaction may be open in any thread."""
+        self._env.close()
+
+
+def _errno_of(error: lmdb.Error) -> int | None:
+    code = getattr(error, "code", None)
+    if isinstance(code, int):
+        return code
+    text = str(error)
+    return next((number for number in _NO_SPACE | _IO_ERRORS if os.strerror(number) in text), None)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the entries of a directory durable: creations, renames, removals."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

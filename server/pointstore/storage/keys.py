@@ -1,0 +1,88 @@
+"""Every key of a collection's environment, and the framing of checked records.
+
+Big-endian numbers, so that byte order is numeric order:
+
+    meta     b"head" | b"config" | b"segments" | b"optimizer_error" | b"format" | b"created_at"
+    log      seq u64                              -> operation
+    ids      point id (core/point.py)             -> slot u64
+    points   slot u64                             -> id, seq, payload
+    vectors  space u16, first slot u64            -> block of rows (dense), or one vector (sparse, multi)
+    live     space u16 (0xFFFF: points), block u32 -> bits of 65,536 slots
+
+Each value starts with the CRC-32C of the rest, except `ids`, which the id in `points` cross-checks.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import google_crc32c
+
+from pointstore.core.errors import CorruptionError
+
+HEAD: Final = b"head"
+CONFIG: Final = b"config"
+SEGMENTS: Final = b"segments"
+OPTIMIZER_ERROR: Final = b"optimizer_error"
+FORMAT: Final = b"format"
+CREATED_AT: Final = b"created_at"
+
+POINTS_SPACE: Final = 0xFFFF
+"""Number that stands for the points themselves among the live sets."""
+
+_U64 = struct.Struct(">Q")
+_VECTOR = struct.Struct(">HQ")
+_LIVE = struct.Struct(">HI")
+_CRC = struct.Struct("<I")
+
+
+def u64(number: int) -> bytes:
+    """Key or value of one number."""
+    return _U64.pack(number)
+
+
+def of_u64(raw: bytes) -> int:
+    """Invert `u64`."""
+    number: int = _U64.unpack(raw)[0]
+    return number
+
+
+def vector_key(space: int, slot: int) -> bytes:
+    """Key of the block that starts with `slot`, or of one vector."""
+    return _VECTOR.pack(space, slot)
+
+
+def of_vector_key(raw: bytes) -> tuple[int, int]:
+    """Invert `vector_key`."""
+    space, slot = _VECTOR.unpack(raw)
+    return space, slot
+
+
+def live_key(space: int, block: int) -> bytes:
+    """Key of one block of a live set."""
+    return _LIVE.pack(space, block)
+
+
+def of_live_key(raw: bytes) -> tuple[int, int]:
+    """Invert `live_key`."""
+    space, block = _LIVE.unpack(raw)
+    return space, block
+
+
+def seal(body: bytes) -> bytes:
+    """Return a record: checksum and body."""
+    return _CRC.pack(google_crc32c.value(body)) + body
+
+
+def unseal(record: bytes, what: str) -> bytes:
+    """Return the body of a record.
+
+    Raises:
+        CorruptionError: the checksum does not match; `what` names the record.
+    """
+    body = record[_CRC.size :]
+    if len(record) < _CRC.size or _CRC.unpack_from(record)[0] != google_crc32c.value(body):
+        msg = f"checksum mismatch in {what}"
+        raise CorruptionError(msg)
+    return body

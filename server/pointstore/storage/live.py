@@ -1,0 +1,81 @@
+"""The `live` database: which slots are points, and which of them have a vector of each space.
+
+A set is stored in blocks of 65,536 slots, each with the version that last changed it (so that a reader copies only
+what changed), cut after its last byte that is not zero.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointstore.storage import keys
+from pointstore.storage.env import Database, Txn
+
+BLOCK_SLOTS: Final = 65_536
+BLOCK_BYTES: Final = BLOCK_SLOTS // 8
+
+Bits = NDArray[np.uint8]
+"""Packed bits, little bit order: slot s is bit s & 7 of byte s >> 3."""
+
+_VERSION = struct.Struct("<Q")
+
+
+class Live:
+    """Typed access to the `live` database; every method takes the transaction first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def block(self, txn: Txn, space: int, block: int) -> Bits:
+        """Return one block as (8192,) writable bytes, zeros when there is none."""
+        bits = np.zeros(BLOCK_BYTES, np.uint8)
+        record = txn.get(keys.live_key(space, block), db=self._database)
+        if record is not None:
+            _, stored = _unpack(record, space, block)
+            bits[: len(stored)] = stored
+        return bits
+
+    def put_block(self, txn: Txn, space: int, block: int, bits: Bits, version: int) -> None:
+        """Replace one block; an all-zero one is removed."""
+        used = np.flatnonzero(bits)
+        key = keys.live_key(space, block)
+        if used.size:
+            body = _VERSION.pack(version) + bits[: int(used[-1]) + 1].tobytes()
+        else:
+            # A block that became empty stays as an empty record: a reader must see that it changed.
+            body = _VERSION.pack(version)
+        txn.put(key, keys.seal(body), db=self._database)
+
+    def changed(self, txn: Txn, space: int, since: int) -> Iterator[tuple[int, Bits]]:
+        """Yield (block number, bits of up to 8192 bytes) of the blocks that changed after version `since`."""
+        cursor = txn.cursor(db=self._database)
+        if not cursor.set_range(keys.live_key(space, 0)):
+            return
+        for key, record in cursor.iternext():
+            number, block = keys.of_live_key(key)
+            if number != space:
+                return
+            if _VERSION.unpack_from(record, 4)[0] > since:
+                yield block, _unpack(record, space, block)[1]
+
+    def drop_space(self, txn: Txn, space: int) -> None:
+        """Remove the set of a vector space."""
+        drop_prefix(txn, self._database, keys.live_key(space, 0)[:2])
+
+
+def _unpack(record: bytes, space: int, block: int) -> tuple[int, Bits]:
+    body = keys.unseal(record, f"live block {block} of space {space}")
+    return _VERSION.unpack_from(body)[0], np.frombuffer(body, np.uint8, offset=_VERSION.size)
+
+
+def drop_prefix(txn: Txn, database: Database, prefix: bytes) -> None:
+    """Remove every record whose key starts with the prefix."""
+    cursor = txn.cursor(db=database)
+    found = cursor.set_range(prefix)
+    while found and cursor.key().startswith(prefix):
+        found = cursor.delete()

@@ -1,0 +1,112 @@
+"""The `ids` and `points` databases.
+
+A cursor over `ids` is scroll order. A point record holds its own id, so that a wrong slot is noticed when it is read.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pointstore.core.errors import CorruptionError
+from pointstore.core.point import PointId, format_point_id
+from pointstore.storage import keys
+from pointstore.storage.env import Database, Txn
+
+_HEADER = struct.Struct("<BQ")
+
+
+@dataclass(frozen=True, slots=True)
+class PointRecord:
+    """What is stored of a live point besides vectors.
+
+    Attributes:
+        point_id: packed id.
+        seq: last operation that touched it; the version on the wire.
+        payload: in wire encoding.
+    """
+
+    point_id: PointId
+    seq: int
+    payload: bytes
+
+
+def pack_point(point_id: PointId, seq: int, payload: bytes) -> bytes:
+    """Encode a point record."""
+    return keys.seal(_HEADER.pack(len(point_id), seq) + point_id + payload)
+
+
+class Points:
+    """Typed access to both databases; every method takes the transaction first."""
+
+    def __init__(self, ids: Database, points: Database) -> None:
+        self._ids = ids
+        self._points = points
+
+    def slot_of(self, txn: Txn, point_id: PointId) -> int | None:
+        """Return the slot of a point, None when it does not exist."""
+        raw = txn.get(point_id, db=self._ids)
+        return None if raw is None else keys.of_u64(raw)
+
+    def slots_of(self, txn: Txn, ids: Iterable[PointId]) -> list[int | None]:
+        """Return the slots of many points, in order."""
+        get, database = txn.get, self._ids
+        found = (get(point_id, db=database) for point_id in ids)
+        return [None if raw is None else int.from_bytes(raw, "big") for raw in found]
+
+    def record(self, txn: Txn, slot: int) -> PointRecord:
+        """Return the record of a live slot.
+
+        Raises:
+            CorruptionError: there is none, or it is damaged.
+        """
+        record = txn.get(keys.u64(slot), db=self._points)
+        if record is None:
+            msg = f"no record of slot {slot}"
+            raise CorruptionError(msg)
+        body = keys.unseal(record, f"point of slot {slot}")
+        length, seq = _HEADER.unpack_from(body)
+        start = _HEADER.size + length
+        return PointRecord(PointId(body[_HEADER.size : start]), seq, body[start:])
+
+    def scan(self, txn: Txn, start: PointId | None) -> Iterator[tuple[PointId, int]]:
+        """Yield (id, slot) in id order, from the first id >= start."""
+        cursor = txn.cursor(db=self._ids)
+        if not (cursor.first() if start is None else cursor.set_range(start)):
+            return
+        for key, raw in cursor.iternext():
+            yield PointId(key), keys.of_u64(raw)
+
+    def put_new(self, txn: Txn, first_slot: int, ids: Sequence[PointId], records: Sequence[bytes]) -> None:
+        """Store points under consecutive new slots; `records` from `pack_point`."""
+        slots = [keys.u64(slot) for slot in range(first_slot, first_slot + len(ids))]
+        ids_cursor = txn.cursor(db=self._ids)
+        ids_cursor.putmulti(list(zip(ids, slots, strict=True)), overwrite=True)
+        points_cursor = txn.cursor(db=self._points)
+        points_cursor.putmulti(list(zip(slots, records, strict=True)), append=True)
+
+    def replace(self, txn: Txn, slot: int, record: bytes) -> None:
+        """Replace the record of a slot (its id stays the same)."""
+        txn.put(keys.u64(slot), record, db=self._points)
+
+    def drop_slot(self, txn: Txn, slot: int) -> None:
+        """Remove the record of a slot that lost its point to a newer one."""
+        txn.delete(keys.u64(slot), db=self._points)
+
+    def drop(self, txn: Txn, point_id: PointId, slot: int) -> None:
+        """Remove a point."""
+        txn.delete(point_id, db=self._ids)
+        txn.delete(keys.u64(slot), db=self._points)
+
+
+def check_id(record: PointRecord, point_id: PointId) -> PointRecord:
+    """Return the record if it belongs to the id.
+
+    Raises:
+        CorruptionError: `ids` led to the slot of another point.
+    """
+    if record.point_id != point_id:
+        msg = f"id {format_point_id(point_id)} leads to the record of {format_point_id(record.point_id)}"
+        raise CorruptionError(msg)
+    return record
