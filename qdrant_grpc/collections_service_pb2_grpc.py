@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class CollectionsStub:
-    """Missing associated documentation comment in .proto file."""
+    """Collections and aliases. Most methods accept an alias as the name; Delete and ListCollectionAliases do not.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -107,88 +108,103 @@ class CollectionsStub:
 
 
 class CollectionsServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Collections and aliases. Most methods accept an alias as the name; Delete and ListCollectionAliases do not.
+    """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """State and parameters of a collection.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Names of all collections.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Creates a collection, which is usable when the reply arrives. Fails if it exists.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Update(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes parameters of a collection.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Drops a collection. Succeeds with result false if there is none.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateAliases(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Adds, renames and removes aliases.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCollectionAliases(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Aliases of one collection.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAliases(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Aliases of all collections.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CollectionClusterInfo(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Shards of a collection.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CollectionExists(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Whether a collection or an alias of this name exists.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateCollectionClusterSetup(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Moves shards about; only in a cluster.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateShardKey(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Adds a shard key; only in a cluster.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteShardKey(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Drops a shard key; only in a cluster.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListShardKeys(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Shard keys of a collection.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -275,7 +291,8 @@ def add_CollectionsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Collections:
-    """Missing associated documentation comment in .proto file."""
+    """Collections and aliases. Most methods accept an alias as the name; Delete and ListCollectionAliases do not.
+    """
 
     @staticmethod
     def Get(request,

@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class PointsStub:
-    """Missing associated documentation comment in .proto file."""
+    """Points and their indexes. Names may be aliases. A write replies when it is logged, or with `wait` when it
+    is applied. The deprecated searches are special cases of Query.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -187,184 +189,216 @@ class PointsStub:
 
 
 class PointsServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Points and their indexes. Names may be aliases. A write replies when it is logged, or with `wait` when it
+    is applied. The deprecated searches are special cases of Query.
+    """
 
     def Upsert(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes whole points.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Deletes points.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads points by id.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateVectors(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Replaces some vectors of points.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteVectors(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes some vectors of points.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetPayload(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Merges into the payload of points.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def OverwritePayload(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Replaces the whole payload of points.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeletePayload(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes parts of the payload of points.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClearPayload(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes the whole payload of points.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateFieldIndex(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Creates a payload index.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteFieldIndex(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Drops a payload index.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateVectorName(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Adds a vector space to the collection.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteVectorName(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes a vector space from the collection.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Search(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Points nearest to a vector. Query replaces it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchBatch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Several searches. QueryBatch replaces it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchGroups(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """A search with grouped results. QueryGroups replaces it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Scroll(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads points page by page.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Recommend(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Points like these and unlike those. Query replaces it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecommendBatch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Several recommendations. QueryBatch replaces it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecommendGroups(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """A recommendation with grouped results. QueryGroups replaces it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Discover(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Points near a target within a context. Query replaces it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DiscoverBatch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Several discoveries. QueryBatch replaces it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Count(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Counts points.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateBatch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Makes several writes in order.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Query(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Searches, recommends, discovers, fuses, rescores, orders or samples.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def QueryBatch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Several queries.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def QueryGroups(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """A query with grouped results.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Facet(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Counts points by payload value.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchMatrixPairs(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Distances within a sample, as pairs.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchMatrixOffsets(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Distances within a sample, in coordinate form.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -531,7 +565,9 @@ def add_PointsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Points:
-    """Missing associated documentation comment in .proto file."""
+    """Points and their indexes. Names may be aliases. A write replies when it is logged, or with `wait` when it
+    is applied. The deprecated searches are special cases of Query.
+    """
 
     @staticmethod
     def Upsert(request,

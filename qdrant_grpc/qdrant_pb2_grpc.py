@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class QdrantStub:
-    """Missing associated documentation comment in .proto file."""
+    """The server itself.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -42,10 +43,12 @@ class QdrantStub:
 
 
 class QdrantServicer:
-    """Missing associated documentation comment in .proto file."""
+    """The server itself.
+    """
 
     def HealthCheck(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Answers without credentials.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -67,7 +70,8 @@ def add_QdrantServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Qdrant:
-    """Missing associated documentation comment in .proto file."""
+    """The server itself.
+    """
 
     @staticmethod
     def HealthCheck(request,

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class SnapshotsStub:
-    """Missing associated documentation comment in .proto file."""
+    """Snapshots. They outlive the collection they are of, and restoring one is no matter of this API.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -67,40 +68,47 @@ class SnapshotsStub:
 
 
 class SnapshotsServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Snapshots. They outlive the collection they are of, and restoring one is no matter of this API.
+    """
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Makes a snapshot that holds every operation completed before the call.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Snapshots of a collection.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Deletes a snapshot of a collection.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateFull(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Makes a snapshot of the whole node.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListFull(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Snapshots of the whole node.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteFull(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Deletes a snapshot of the whole node.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -147,7 +155,8 @@ def add_SnapshotsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Snapshots:
-    """Missing associated documentation comment in .proto file."""
+    """Snapshots. They outlive the collection they are of, and restoring one is no matter of this API.
+    """
 
     @staticmethod
     def Create(request,
