@@ -1,0 +1,61 @@
+# pointstore: the commands of everyday work. `make run` and `make test` are all a fresh machine needs.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	$$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+RUN := $(VENV)/.run-installed
+DEV := $(VENV)/.dev-installed
+
+.PHONY: run test lint types proto proto-check pytest bench demo crash differential clean
+
+run: $(RUN)
+	$(BIN)/pointstore serve --data-dir ./data
+
+test: lint types proto-check pytest
+
+pytest: $(DEV)
+	$(BIN)/python -m pytest -n 2
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+proto: $(DEV)
+	$(BIN)/python scripts/generate_proto.py
+
+proto-check: $(DEV)
+	$(BIN)/python scripts/generate_proto.py --check
+
+bench: $(DEV)
+	$(BIN)/python scripts/bench.py
+
+# make demo DIR=folder: load a folder of packages and print the hits of a few queries.
+demo: $(DEV)
+	$(BIN)/python scripts/load_packages.py $(DIR) --queries 5
+
+crash: $(DEV)
+	$(BIN)/python -m pytest -n 2 tests/crash
+
+differential: $(DEV)
+	$(BIN)/python -m pytest -n 2 tests/compat
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip runs only when pyproject.toml has changed.
+$(RUN): pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[server]'
+	touch $@
+
+$(DEV): pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[server,demo,dev]'
+	touch $@ $(RUN)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "pointstore needs Python 3.11 or newer" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,108 @@
+"""The command line: `pointstore serve`, `pointstore version`, and the hidden commands of the child processes.
+
+What a command needs is imported in it: the supervisor must never load grpc or the engine.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003  typer resolves the annotations at run time
+from typing import Annotated, Final, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from pointstore import __version__
+from pointstore.config import Settings
+from pointstore.logs import configure_logs
+
+app: Final = typer.Typer(
+    help="A vector storage service that speaks Qdrant's gRPC API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_ControlFd = Annotated[int, typer.Option(help="Pipe whose end means that the supervisor is gone.")]
+_ReadyFd = Annotated[int, typer.Option(help="Pipe that takes the ready line.")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Name or address to listen on [127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port, 0 for a free one [6334].")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Directory of everything that is kept [./data].")] = None,
+    workers: Annotated[int | None, typer.Option(help="Serving processes [one a core].")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings; see pointstore/config.py.")] = None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C. Every setting can also be given as POINTSTORE__NAME in the environment."""
+    from pointstore.supervisor import Supervisor
+
+    try:
+        settings = Settings.load(config, host=host, port=port, data_dir=data_dir, workers=workers)
+    except FileNotFoundError as error:
+        _refuse(f"there is no configuration file {error}")
+    except ValidationError as error:
+        _refuse(
+            "invalid settings: "
+            + "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        )
+    configure_logs(role="supervisor", level=settings.log_level, as_json=settings.log_json)
+    raise typer.Exit(Supervisor(settings).run())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"pointstore {__version__}")
+
+
+@app.command(hidden=True)
+def recover(control_fd: _ControlFd, ready_fd: _ReadyFd) -> None:  # noqa: ARG001  every child is given both
+    """Repair what a crash left, before the workers start."""
+    settings = _child_settings("recover")
+    from pointstore.app import run_recovery
+    from pointstore.core.errors import StorageError
+
+    try:
+        run_recovery(settings)
+    except StorageError as error:
+        _refuse(error.message)
+
+
+@app.command(hidden=True)
+def worker(index: int, control_fd: _ControlFd, ready_fd: _ReadyFd) -> None:
+    """Run one serving process."""
+    settings = _child_settings(f"worker-{index}")
+    from pointstore.app import run_worker
+
+    raise typer.Exit(run_worker(settings, index=index, control_fd=control_fd, ready_fd=ready_fd))
+
+
+@app.command(hidden=True)
+def optimizer(control_fd: _ControlFd, ready_fd: _ReadyFd) -> None:
+    """Run the background process."""
+    settings = _child_settings("optimizer")
+    from pointstore.app import run_optimizer
+
+    raise typer.Exit(run_optimizer(settings, control_fd=control_fd, ready_fd=ready_fd))
+
+
+def _child_settings(role: str) -> Settings:
+    """Read the settings from the supervisor and set up the logs of a child."""
+    try:
+        settings = Settings.from_environment()
+    except KeyError:
+        _refuse("this command is for the processes that `pointstore serve` starts")
+    configure_logs(role=role, level=settings.log_level, as_json=settings.log_json)
+    return settings
+
+
+def _refuse(reason: str) -> NoReturn:
+    """End the program with a reason on standard error."""
+    sys.stderr.write(f"pointstore: {reason}\n")
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app(prog_name="pointstore")

@@ -1,0 +1,207 @@
+"""The wiring of the child processes: engine, RPC table and grpcio server of a worker; engine and loop of the optimizer.
+
+Everything is put together here and nowhere else. A child lives until SIGTERM or until the control pipe ends, which
+means that its supervisor is gone; then it drains, and is ended by force should the drain hang.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+import grpc
+import structlog
+
+from pointstore.supervisor import DRAIN_MARGIN_S, READY_LINE
+from pointstore.wire.health import HealthService
+from pointstore.wire.reflection import ReflectionService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pointstore.config import Settings
+
+    Handler = grpc.RpcMethodHandler[bytes, bytes]
+    Method = Callable[[bytes, grpc.ServicerContext], bytes]
+    """One RPC: the request's bytes and the call's context to the reply's bytes."""
+
+_CLIENT_PING_MIN_MS: Final = 5_000
+"""Clients may ping every 10 s, also without a call; grpc's default is to hang up on them. Half of it, for jitter."""
+
+_CLOSE_MARGIN_S: Final = 2.0
+_STUCK_STATUS: Final = 3
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Transport:
+    """A grpcio server over an RPC table; gzip requests are accepted, replies are not compressed."""
+
+    def __init__(self, settings: Settings, methods: Mapping[str, Method], handlers: Mapping[str, Handler]) -> None:
+        """Build a server that is neither bound nor started.
+
+        Args:
+            settings: threads and limits.
+            methods: unary calls by full path, on raw bytes.
+            handlers: ready-made grpc handlers by full path: health and reflection.
+
+        """
+        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
+        self.server = grpc.server(self._pool, options=_channel_options(settings))
+        self.server.add_generic_rpc_handlers(_group_by_service({**_raw_handlers(methods), **handlers}))
+
+    def listen(self, address: str) -> int:
+        """Bind `host:port` next to the other workers, start serving, return the port."""
+        port = self.server.add_insecure_port(address)
+        self.server.start()
+        return port
+
+    def stop(self, grace_s: float) -> bool:
+        """Refuse new calls, let those in flight end, cancel them after `grace_s`.
+
+        Returns:
+            whether no handler runs any more, so that what handlers use may be closed.
+
+        """
+        self.server.stop(grace_s).wait()
+        # A cancelled call is over for its client, but its handler may still be at work in this pool.
+        waiter = threading.Thread(target=self._pool.shutdown, daemon=True)
+        waiter.start()
+        waiter.join(_CLOSE_MARGIN_S)
+        return not waiter.is_alive()
+
+
+def build_server(
+    settings: Settings, methods: Mapping[str, Method], handlers: Mapping[str, Handler] | None = None
+) -> grpc.Server:
+    """Return a server over `methods`, neither bound nor started, for a caller that needs no orderly drain."""
+    return Transport(settings, methods, handlers or {}).server
+
+
+def _raw_handlers(methods: Mapping[str, Method]) -> dict[str, Handler]:
+    return {path: grpc.unary_unary_rpc_method_handler(method) for path, method in methods.items()}
+
+
+def _group_by_service(handlers: Mapping[str, Handler]) -> list[grpc.GenericRpcHandler[bytes, bytes]]:
+    """Turn handlers by full path (`/package.Service/Method`) into grpc's tables; it refuses what is in none."""
+    services: dict[str, dict[str, Handler]] = {}
+    for path, handler in handlers.items():
+        _, service, method = path.split("/")
+        services.setdefault(service, {})[method] = handler
+    return [grpc.method_handlers_generic_handler(service, table) for service, table in services.items()]
+
+
+def _channel_options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 1),
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+        ("grpc.server_handshake_timeout_ms", settings.handshake_timeout_ms),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", _CLIENT_PING_MIN_MS),
+    ]
+
+
+def run_recovery(settings: Settings) -> None:
+    """Repair what an earlier crash left; nothing else has the data directory open.
+
+    Raises:
+        StorageError: the data directory cannot be used; the text says why.
+
+    """
+    from pointstore.engine.engine import Engine
+
+    Engine.recover(settings)
+
+
+def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int) -> int:
+    """Serve until told to stop; return the exit status."""
+    from pointstore.engine.engine import Engine
+    from pointstore.wire.table import build_methods
+    from qdrant_grpc import POOL
+
+    # First of all: threads started later inherit the core.
+    core = settings.core_of(index)
+    if core is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+    stop = _watch_for_stop(settings, control_fd)
+    engine = Engine(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
+    health, reflection = HealthService(), ReflectionService(POOL)
+    transport = Transport(settings, build_methods(engine), {**health.handlers(), **reflection.handlers()})
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    transport.listen(f"{host}:{settings.port}")
+    _report_ready(ready_fd)
+
+    stop.wait()
+    health.drain()
+    time.sleep(settings.lame_duck_s)
+    reflection.drain()
+    if not transport.stop(settings.grace_s):
+        # Closing the store under a running handler is worse than a crash, which loses nothing.
+        _log.error("calls still run after the grace period; leaving without closing the store")
+        os._exit(_STUCK_STATUS)
+    engine.close()
+    _log.info("drained")
+    return 0
+
+
+def run_optimizer(settings: Settings, *, control_fd: int, ready_fd: int) -> int:
+    """Seal, build and merge at low priority until told to stop; return the exit status."""
+    from pointstore.engine.engine import Engine
+    from pointstore.engine.optimize import Optimizer
+
+    _lower_priority()
+    stop = _watch_for_stop(settings, control_fd)
+    engine = Engine(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
+    optimizer = Optimizer(settings, engine)
+    _report_ready(ready_fd)
+    optimizer.run(stop)
+    engine.close()
+    return 0
+
+
+def _watch_for_stop(settings: Settings, control_fd: int) -> threading.Event:
+    """Return an event that is set by SIGTERM, or by the end of the control pipe: the supervisor is gone.
+
+    From then on the process has its time to drain and is ended by force after it. Call from the main thread.
+    """
+    event = threading.Event()
+    wakeup_fd, wakeup_write_fd = os.pipe()
+    os.set_blocking(wakeup_write_fd, False)
+    signal.set_wakeup_fd(wakeup_write_fd, warn_on_full_buffer=False)
+    # The handler only has to exist: its signal is in the pipe. Setting the event in it could deadlock with a wait.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        select.select([wakeup_fd, control_fd], [], [])
+        event.set()
+        time.sleep(settings.lame_duck_s + settings.grace_s + DRAIN_MARGIN_S)
+        _log.error("the drain takes too long; leaving without it")
+        os._exit(_STUCK_STATUS)
+
+    threading.Thread(target=watch, name="stop-watch", daemon=True).start()
+    return event
+
+
+def _report_ready(ready_fd: int) -> None:
+    """Tell the supervisor that this process does its work."""
+    os.write(ready_fd, READY_LINE)
+    os.close(ready_fd)
+
+
+def _lower_priority() -> None:
+    """Give way to the workers.
+
+    Batch scheduling at the lowest nice value, not SCHED_IDLE: the optimizer takes the store's write lock, and a
+    process that gets no time at all would hold it for as long.
+    """
+    os.nice(19)
+    if hasattr(os, "SCHED_BATCH"):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -1,0 +1,162 @@
+"""Every setting of the service, its unit, its bounds and its default.
+
+Values come, first hit wins, from the command line, from environment variables (`POINTSTORE__PORT`,
+`POINTSTORE__OPTIMIZER__THREADS`) and from the YAML file named by `--config`. A name that does not exist is an
+error in the file, not a silent default. The supervisor reads them once and hands the result to its children as
+JSON, so that all processes of one server agree.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+SETTINGS_VARIABLE: Final = "POINTSTORE_SETTINGS_JSON"
+"""The environment variable in which a child process finds its settings."""
+
+_GIB: Final = 1 << 30
+_MIB: Final = 1 << 20
+
+
+def usable_cores() -> list[int]:
+    """Return the numbers of the cores this process may run on, ascending."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+class OptimizerSettings(BaseModel):
+    """What the background process may do and when; see the index lifecycle in ARCHITECTURE.md."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seal_bytes: int = Field(default=8 * _MIB, ge=1 << 10, le=1 << 40)
+    """Raw vector bytes, in one vector name, from which unsealed rows are written to a segment."""
+    tail_bytes: int = Field(default=10 * _MIB, ge=1 << 10, le=1 << 40)
+    """Raw vector bytes that may stay without an index: searched exactly, at most about a millisecond's work."""
+    poll_interval_s: float = Field(default=0.5, gt=0, le=3600)
+    """Seconds between two looks at the collections when there was nothing to do."""
+    threads: int = Field(default_factory=lambda: len(usable_cores()), ge=1, le=1024)
+    """Threads of one index build."""
+
+
+class Settings(BaseSettings):
+    """The settings of one server; immutable, the same object in every process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="POINTSTORE__",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
+    )
+
+    host: str = "127.0.0.1"
+    """Name or address to listen on. There is no authentication: leave it on loopback or put a proxy before it."""
+    port: int = Field(default=6334, ge=0, le=65535)
+    """TCP port; 0 takes a free one, which the serving line names."""
+    data_dir: Path = Path("./data")
+    """Directory of everything that is kept. One server at a time may use it."""
+    workers: int = Field(default_factory=lambda: len(usable_cores()), ge=1, le=256)
+    """Serving processes."""
+    threads: int = Field(default=32, ge=1, le=1024)
+    """Calls one worker executes at the same time; further calls wait."""
+    pin_workers: Literal["auto", "always", "never"] = "auto"
+    """Bind each worker to one core. auto: when there are as many workers as cores, and more than one."""
+    grace_s: float = Field(default=10.0, ge=0, le=3600)
+    """Seconds that calls in flight get to end after SIGTERM; the rest is cancelled."""
+    lame_duck_s: float = Field(default=0.2, ge=0, le=60)
+    """Seconds between the health service's NOT_SERVING and the first refused call."""
+    map_size_gb: float = Field(default=1024, gt=0, le=65536)
+    """GiB of address space, not of disk, reserved for the LMDB map of one collection: its largest possible size."""
+    catalog_map_size_gb: float = Field(default=8, gt=0, le=1024)
+    """GiB of address space reserved for the LMDB map of the catalog."""
+    max_message_mb: int = Field(default=256, ge=1, le=2047)
+    """MiB of the largest request and reply message."""
+    max_concurrent_streams: int = Field(default=1024, ge=1, le=1 << 20)
+    """Calls in flight on one connection; the client's library holds back the rest."""
+    handshake_timeout_ms: int = Field(default=10_000, ge=100, le=600_000)
+    """Milliseconds after which a connection that has not completed its HTTP/2 handshake is closed."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level that is logged."""
+    log_json: bool = False
+    """Log one JSON object a line instead of text for people."""
+    optimizer: OptimizerSettings = OptimizerSettings()
+    """The background process."""
+
+    @property
+    def map_size(self) -> int:
+        """Bytes of a collection's LMDB map."""
+        return int(self.map_size_gb * _GIB)
+
+    @property
+    def catalog_map_size(self) -> int:
+        """Bytes of the catalog's LMDB map."""
+        return int(self.catalog_map_size_gb * _GIB)
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Bytes of the largest message."""
+        return self.max_message_mb * _MIB
+
+    def core_of(self, worker: int) -> int | None:
+        """Return the core that worker number `worker` is bound to, or None when it may run anywhere."""
+        cores = usable_cores()
+        automatic = self.pin_workers == "auto" and self.workers == len(cores) >= 2  # noqa: PLR2004  one core: no choice
+        if self.pin_workers == "always" or automatic:
+            return cores[worker % len(cores)]
+        return None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, file."""
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+    @classmethod
+    def load(cls, config: Path | None, **given: object) -> Self:
+        """Read the settings of a server that starts.
+
+        Args:
+            config: a YAML file, or None.
+            given: values from the command line; None means not given.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            pydantic.ValidationError: a name is unknown or a value is out of bounds.
+
+        """
+        if config is not None and not config.is_file():
+            raise FileNotFoundError(config)
+        values = {name: value for name, value in given.items() if value is not None}
+        # The file's name is part of a settings class in pydantic-settings, so a server with a file has its own.
+        source = type(
+            cls.__name__, (cls,), {"model_config": SettingsConfigDict(yaml_file=config), "__module__": __name__}
+        )
+        loaded = source(**values)
+        return cls.model_validate(loaded.model_dump())
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read what the supervisor handed to this child process.
+
+        Raises:
+            KeyError: the process was not started by a supervisor.
+
+        """
+        return cls.model_validate_json(os.environ[SETTINGS_VARIABLE])

@@ -1,0 +1,289 @@
+"""The parent process: claims port and data directory, spawns the others, restarts what dies, drains on SIGTERM.
+
+It serves no request and opens no storage, so nothing a client sends can take it down. It knows neither grpc nor
+LMDB nor FAISS: children are new interpreters, never forks, because none of the three survives a fork. They see
+their parent's death, however sudden, as the end of a pipe only it holds open for writing, and drain by themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from pointstore import __version__
+from pointstore.claims import ClaimRefusedError, DataDirClaim, PortClaim
+from pointstore.config import SETTINGS_VARIABLE, Settings, usable_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+READY_LINE: Final = b"ready\n"
+"""What a child writes to its ready descriptor once it does its work."""
+
+DRAIN_MARGIN_S: Final = 5.0
+"""Seconds beyond the grace period after which a process that still drains is ended by force."""
+
+_BACKOFF_FIRST_S: Final = 0.1
+_BACKOFF_MAX_S: Final = 5.0
+_DEATHS_MAX: Final = 10
+_DEATHS_WINDOW_S: Final = 60.0
+# Whatever the optimizer is in the middle of is repeated after the next start, so nobody waits long for it.
+_OPTIMIZER_DRAIN_S: Final = 2.0
+_DRAIN_LOOK_S: Final = 0.05
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class _GaveUpError(Exception):
+    """A child cannot be kept alive, or the data directory cannot be recovered; the text is for the operator."""
+
+
+@dataclass(slots=True)
+class _Child:
+    """One process to keep alive, through its restarts."""
+
+    name: str
+    arguments: tuple[str, ...]
+    process: subprocess.Popen[bytes] | None = None
+    ready_fd: int | None = None
+    ready: bool = False
+    restart_at: float = 0.0
+    deaths: deque[float] = field(default_factory=lambda: deque(maxlen=_DEATHS_MAX))
+
+    def count_death(self, now: float) -> bool:
+        """Note a death, plan the restart; return True when it died too often to go on."""
+        self.deaths.append(now)
+        recent = [death for death in self.deaths if now - death <= _DEATHS_WINDOW_S]
+        self.restart_at = now + min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** (len(recent) - 1))
+        return len(recent) == _DEATHS_MAX
+
+
+class Supervisor:
+    """One running server. Use an instance once, from the main thread (it handles signals)."""
+
+    def __init__(self, settings: Settings, *, command: Sequence[str] = (sys.executable, "-m", "pointstore")) -> None:
+        """Prepare a server; `command` is the program that runs the children, before their arguments."""
+        self._settings = settings
+        self._command = tuple(command)
+        self._workers = [_Child(f"worker-{i}", ("worker", str(i))) for i in range(settings.workers)]
+        self._optimizer = _Child("optimizer", ("optimizer",))
+        self._stop_requested = False
+        self._announced = False
+        self._selector = selectors.DefaultSelector()
+        self._wakeup_fd, self._wakeup_write_fd = os.pipe()
+        self._control_fd, self._control_write_fd = os.pipe()
+        self._data_dir_claim: DataDirClaim | None = None
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT.
+
+        Returns:
+            the exit status: 0 after an orderly drain, 1 when the server could not start or could not be kept alive.
+
+        """
+        with contextlib.ExitStack() as claims:
+            try:
+                port = PortClaim.take(self._settings.host, self._settings.port)
+                claims.callback(port.release)
+                self._data_dir_claim = DataDirClaim.take(self._settings.data_dir)
+                claims.callback(self._data_dir_claim.release)
+            except ClaimRefusedError as refusal:
+                sys.stderr.write(f"pointstore: {refusal}\n")
+                return 1
+            # The children listen on what was claimed: the numeric address and, for port 0, the port found.
+            self._settings = self._settings.model_copy(update={"host": port.host, "port": port.port})
+            self._handle_signals()
+            try:
+                self._recover()
+                self._supervise(port.address)
+            except _GaveUpError as failure:
+                sys.stderr.write(f"pointstore: {failure}\n")
+                return 1
+            finally:
+                self._drain()
+        return 0
+
+    def _handle_signals(self) -> None:
+        """Turn SIGTERM and SIGINT into a request to stop; let them and SIGCHLD end a wait."""
+
+        def request_stop(_number: int, _frame: object) -> None:
+            self._stop_requested = True
+
+        for fd in (self._wakeup_fd, self._wakeup_write_fd):
+            os.set_blocking(fd, False)
+        self._selector.register(self._wakeup_fd, selectors.EVENT_READ)
+        signal.set_wakeup_fd(self._wakeup_write_fd, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, request_stop)
+        signal.signal(signal.SIGINT, request_stop)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+
+    def _recover(self) -> None:
+        """Let a child repair what an earlier crash left, before any worker opens the data directory."""
+        recovery = _Child("recover", ("recover",))
+        self._spawn(recovery)
+        assert recovery.process is not None  # noqa: S101  just spawned
+        while (status := recovery.process.poll()) is None:
+            if self._stop_requested:
+                # Recovery is repeatable, so an impatient operator need not wait for its end.
+                recovery.process.kill()
+                recovery.process.wait()
+                break
+            self._wait(None)
+        self._bury(recovery)
+        if status:
+            message = f"recovery of data directory {self._settings.data_dir} failed ({_describe(status)})"
+            raise _GaveUpError(message)
+
+    def _supervise(self, address: str) -> None:
+        """Start everything and keep it running until a stop is requested."""
+        children = [*self._workers, self._optimizer]
+        while not self._stop_requested:
+            for child in children:
+                self._attend(child)
+            if not self._announced and all(worker.ready for worker in self._workers):
+                self._announced = True
+                self._announce(address)
+            down = [child.restart_at for child in children if child.process is None]
+            self._wait(max(0.0, min(down) - time.monotonic()) if down else None)
+
+    def _attend(self, child: _Child) -> None:
+        """Start the child if it is due; notice that it became ready or died."""
+        now = time.monotonic()
+        if child.process is None:
+            if now >= child.restart_at:
+                self._spawn(child)
+            return
+        if self._became_ready(child):
+            _log.info("ready", child=child.name, child_pid=child.process.pid)
+        status = child.process.poll()
+        if status is None:
+            return
+        self._bury(child)
+        if child.count_death(now):
+            message = (
+                f"{child.name} died {_DEATHS_MAX} times within {_DEATHS_WINDOW_S:.0f} s, "
+                f"the last time with {_describe(status)}; giving up"
+            )
+            raise _GaveUpError(message)
+        delay_s = round(child.restart_at - now, 3)
+        _log.warning("child died", child=child.name, ended_with=_describe(status), restart_in_s=delay_s)
+
+    def _became_ready(self, child: _Child) -> bool:
+        """Return True once, when the process has reported that it is ready."""
+        if child.ready_fd is None:
+            return False
+        try:
+            line = os.read(child.ready_fd, len(READY_LINE))
+        except BlockingIOError:
+            return False
+        self._close_ready_pipe(child)
+        child.ready = line == READY_LINE
+        return child.ready
+
+    def _close_ready_pipe(self, child: _Child) -> None:
+        """Stop waiting for the child's ready line."""
+        if child.ready_fd is not None:
+            self._selector.unregister(child.ready_fd)
+            os.close(child.ready_fd)
+            child.ready_fd = None
+
+    def _spawn(self, child: _Child) -> None:
+        """Start a new interpreter for the child."""
+        ready_fd, ready_write_fd = os.pipe()
+        assert self._data_dir_claim is not None  # noqa: S101  run() takes the claim first
+        inherited = (ready_write_fd, self._control_fd, self._data_dir_claim.fd)
+        arguments = [*self._command, *child.arguments]
+        arguments += ["--ready-fd", str(ready_write_fd), "--control-fd", str(self._control_fd)]
+        try:
+            child.process = subprocess.Popen(  # noqa: S603  our own program
+                arguments,
+                env=self._environment(child),
+                pass_fds=inherited,
+                stdin=subprocess.DEVNULL,
+                # A group of its own: Ctrl-C reaches the supervisor alone, which drains the others in order.
+                process_group=0,
+            )
+        finally:
+            os.close(ready_write_fd)
+        os.set_blocking(ready_fd, False)
+        child.ready_fd, child.ready = ready_fd, False
+        self._selector.register(ready_fd, selectors.EVENT_READ)
+
+    def _environment(self, child: _Child) -> dict[str, str]:
+        """Return a child's environment: its settings, and thread counts that libraries read when they are loaded."""
+        builds = child is self._optimizer
+        return {
+            **os.environ,
+            SETTINGS_VARIABLE: self._settings.model_dump_json(),
+            "OMP_NUM_THREADS": str(len(usable_cores()) if builds else 1),
+            "OPENBLAS_NUM_THREADS": str(len(usable_cores()) if builds else 1),
+        }
+
+    def _announce(self, address: str) -> None:
+        """Print the one line that says the server serves."""
+        count = len(self._workers)
+        workers = "1 worker" if count == 1 else f"{count} workers"
+        data_dir = self._settings.data_dir
+        shown = data_dir if data_dir.is_absolute() else os.path.join(".", data_dir)  # noqa: PTH118  Path drops the "./"
+        sys.stdout.write(f"pointstore {__version__} serving on {address} ({workers}, data in {shown})\n")
+        sys.stdout.flush()
+
+    def _drain(self) -> None:
+        """End all children: ask, wait for the calls in flight, then insist."""
+        children = [*self._workers, self._optimizer]
+        for child in children:
+            self._close_ready_pipe(child)
+            if child.process is not None:
+                child.process.terminate()
+        started = time.monotonic()
+        deadline = started + self._settings.lame_duck_s + self._settings.grace_s + DRAIN_MARGIN_S
+        while alive := [child for child in children if child.process is not None]:
+            late = time.monotonic() >= deadline
+            if all(child is self._optimizer for child in alive):
+                late = late or time.monotonic() >= started + _OPTIMIZER_DRAIN_S
+            for child in alive:
+                self._end(child, by_force=late)
+            self._wait(_DRAIN_LOOK_S)
+
+    def _end(self, child: _Child, *, by_force: bool) -> None:
+        """Bury a child that has ended; kill it first if there is no more time."""
+        if child.process is None:
+            return
+        if by_force and child.process.poll() is None:
+            _log.warning("killed, it did not drain in time", child=child.name, child_pid=child.process.pid)
+            child.process.kill()
+            child.process.wait()
+        if child.process.poll() is not None:
+            self._bury(child)
+
+    def _bury(self, child: _Child) -> None:
+        """Forget a process that has ended."""
+        self._close_ready_pipe(child)
+        child.process, child.ready = None, False
+
+    def _wait(self, timeout_s: float | None) -> None:
+        """Sleep until a signal, a child's ready line or the timeout."""
+        for key, _events in self._selector.select(timeout_s):
+            if key.fd == self._wakeup_fd:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wakeup_fd, 4096)
+
+
+def _describe(status: int) -> str:
+    """Say how a process ended, from its `Popen.returncode`."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
