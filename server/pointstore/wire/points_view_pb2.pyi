@@ -110,6 +110,146 @@ class UpsertPointsView(_message.Message):
 Global___UpsertPointsView: _TypeAlias = UpsertPointsView  # noqa: Y015
 
 @_typing.final
+class PointStructListView(_message.Message):
+    """View of qdrant.PointsUpdateOperation.PointStructList, an upsert within a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    SHARD_KEY_SELECTOR_FIELD_NUMBER: _builtins.int
+    UPDATE_FILTER_FIELD_NUMBER: _builtins.int
+    UPDATE_MODE_FIELD_NUMBER: _builtins.int
+    update_mode: _points_pb2.UpdateMode.ValueType
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___PointStructView]: ...
+    @_builtins.property
+    def shard_key_selector(self) -> _points_pb2.ShardKeySelector: ...
+    @_builtins.property
+    def update_filter(self) -> _qdrant_common_pb2.Filter: ...
+    def __init__(
+        self,
+        *,
+        points: _abc.Iterable[Global___PointStructView] | None = ...,
+        shard_key_selector: _points_pb2.ShardKeySelector | None = ...,
+        update_filter: _qdrant_common_pb2.Filter | None = ...,
+        update_mode: _points_pb2.UpdateMode.ValueType | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_shard_key_selector", b"_shard_key_selector", "_update_filter", b"_update_filter", "_update_mode", b"_update_mode", "shard_key_selector", b"shard_key_selector", "update_filter", b"update_filter", "update_mode", b"update_mode"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shard_key_selector", b"_shard_key_selector", "_update_filter", b"_update_filter", "_update_mode", b"_update_mode", "points", b"points", "shard_key_selector", b"shard_key_selector", "update_filter", b"update_filter", "update_mode", b"update_mode"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__shard_key_selector: _TypeAlias = _typing.Literal["shard_key_selector"]  # noqa: Y015
+    _WhichOneofArgType__shard_key_selector: _TypeAlias = _typing.Literal["_shard_key_selector", b"_shard_key_selector"]  # noqa: Y015
+    _WhichOneofReturnType__update_filter: _TypeAlias = _typing.Literal["update_filter"]  # noqa: Y015
+    _WhichOneofArgType__update_filter: _TypeAlias = _typing.Literal["_update_filter", b"_update_filter"]  # noqa: Y015
+    _WhichOneofReturnType__update_mode: _TypeAlias = _typing.Literal["update_mode"]  # noqa: Y015
+    _WhichOneofArgType__update_mode: _TypeAlias = _typing.Literal["_update_mode", b"_update_mode"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shard_key_selector) -> _WhichOneofReturnType__shard_key_selector | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__update_filter) -> _WhichOneofReturnType__update_filter | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__update_mode) -> _WhichOneofReturnType__update_mode | None: ...
+
+Global___PointStructListView: _TypeAlias = PointStructListView  # noqa: Y015
+
+@_typing.final
+class UpdatePointVectorsView(_message.Message):
+    """View of the points of qdrant.UpdatePointVectors; the other fields are read from the public message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___PointVectorsView]: ...
+    def __init__(
+        self,
+        *,
+        points: _abc.Iterable[Global___PointVectorsView] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdatePointVectorsView: _TypeAlias = UpdatePointVectorsView  # noqa: Y015
+
+@_typing.final
+class UpdateVectorsView(_message.Message):
+    """View of the points of qdrant.PointsUpdateOperation.UpdateVectors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___PointVectorsView]: ...
+    def __init__(
+        self,
+        *,
+        points: _abc.Iterable[Global___PointVectorsView] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateVectorsView: _TypeAlias = UpdateVectorsView  # noqa: Y015
+
+@_typing.final
+class PointVectorsView(_message.Message):
+    """View of qdrant.PointVectors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    VECTORS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def id(self) -> _qdrant_common_pb2.PointId: ...
+    @_builtins.property
+    def vectors(self) -> Global___VectorsView: ...
+    def __init__(
+        self,
+        *,
+        id: _qdrant_common_pb2.PointId | None = ...,
+        vectors: Global___VectorsView | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_vectors", b"_vectors", "id", b"id", "vectors", b"vectors"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_vectors", b"_vectors", "id", b"id", "vectors", b"vectors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__vectors: _TypeAlias = _typing.Literal["vectors"]  # noqa: Y015
+    _WhichOneofArgType__vectors: _TypeAlias = _typing.Literal["_vectors", b"_vectors"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__vectors) -> _WhichOneofReturnType__vectors | None: ...
+
+Global___PointVectorsView: _TypeAlias = PointVectorsView  # noqa: Y015
+
+@_typing.final
+class SearchVectorView(_message.Message):
+    """View of the query vector of qdrant.SearchPoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VECTOR_FIELD_NUMBER: _builtins.int
+    vector: _builtins.bytes
+    """packed little-endian float32, 4 bytes each"""
+    def __init__(
+        self,
+        *,
+        vector: _builtins.bytes | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_vector", b"_vector", "vector", b"vector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_vector", b"_vector", "vector", b"vector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__vector: _TypeAlias = _typing.Literal["vector"]  # noqa: Y015
+    _WhichOneofArgType__vector: _TypeAlias = _typing.Literal["_vector", b"_vector"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__vector) -> _WhichOneofReturnType__vector | None: ...
+
+Global___SearchVectorView: _TypeAlias = SearchVectorView  # noqa: Y015
+
+@_typing.final
 class PointStructView(_message.Message):
     """View of qdrant.PointStruct."""
 
