@@ -1,11 +1,11 @@
 """Generate the Python code of the wire contract from the .proto files.
 
-Two packages are written: ``qdrant_grpc/`` from ``proto/*.proto``, and ``server/pointstore/wire/points_view_pb2.py`` from
-the wire views beside it. protoc writes top-level modules that register in protobuf's default pool; both are rewritten
-here, so that the result is a package with absolute imports whose messages live in ``qdrant_grpc._pool.POOL``.
+Two packages are written: ``qdrant_grpc/`` from ``proto/*.proto``, and ``server/pointstore/wire/points_view_pb2.py``
+from the wire views beside it. protoc writes top-level modules that register in protobuf's default pool; both are
+rewritten here, so that the result is a package with absolute imports whose messages live in ``qdrant_grpc._pool.POOL``.
 
-The output depends only on the .proto files and on the versions of grpcio-tools and mypy-protobuf, which is why those are
-pinned: ``--check`` compares the committed files byte for byte with fresh ones and exits 1 when they differ.
+The output depends only on the .proto files and on the versions of grpcio-tools and mypy-protobuf, which is why those
+are pinned: ``--check`` compares the committed files byte for byte with fresh ones and exits 1 when they differ.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def run_protoc(arguments: list[str]) -> None:
         GenerationError: protoc reported an error.
     """
     command = [sys.executable, "-m", "grpc_tools.protoc", *arguments]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise GenerationError(result.stderr.strip())
     for line in result.stderr.splitlines():

@@ -93,7 +93,7 @@ print("ok")
 def run(code: str, **environment: str) -> str:
     """Run code in a fresh interpreter and return what it printed.
 
-    Only the folder of the stubs is added to the path, so that nothing else of this repository can be imported by accident.
+    Of this repository only its root is on the path, so that the server cannot be imported by accident.
     """
     result = subprocess.run(
         [sys.executable, "-c", code],

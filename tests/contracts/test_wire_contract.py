@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import qdrant_client.grpc  # noqa: F401 - registers the published descriptors in the default pool
+import qdrant_client.grpc  # registers the published descriptors in the default pool
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
@@ -18,6 +18,7 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorProto,
     ServiceDescriptorProto,
 )
+from google.protobuf.message_factory import GetMessageClass
 
 from qdrant_grpc import POOL
 from qdrant_grpc.collections_service_pb2_grpc import CollectionsStub
@@ -219,8 +220,8 @@ def test_stubs_call_every_method_with_types_of_the_private_pool() -> None:
     assert sorted(channel.methods) == sorted(path for path, _ in expected)
     for path, method in expected:
         serializer, deserializer = channel.methods[path]
-        assert serializer is method.input_type._concrete_class.SerializeToString, path  # noqa: SLF001
-        assert deserializer == method.output_type._concrete_class.FromString, path  # noqa: SLF001
+        assert serializer == GetMessageClass(method.input_type).SerializeToString, path
+        assert deserializer == GetMessageClass(method.output_type).FromString, path
 
 
 def message_named(file: FileDescriptorProto, name: str) -> DescriptorProto:

@@ -195,7 +195,7 @@ def test_view_reads_what_the_public_message_wrote(request: UpsertPoints) -> None
 
 @given(st.dictionaries(names, values, max_size=4), st.sampled_from([RetrievedPoint, ScoredPoint]))
 def test_payload_view_merges_into_a_reply(
-    payload: dict[str, Value], reply_type: type[RetrievedPoint] | type[ScoredPoint]
+    payload: dict[str, Value], reply_type: type[RetrievedPoint | ScoredPoint]
 ) -> None:
     wire = PointStruct(payload=payload).SerializeToString()
     stored = PayloadView(payload=PointStructView.FromString(wire).payload).SerializeToString()
@@ -259,9 +259,8 @@ def test_lost_chunk_is_noticed_although_the_length_is_made_up_elsewhere() -> Non
 
     lost = chunk(7) + chunk()
     assert DenseVectorView.FromString(lost).data == b""
-    entries = [b"\x0a" + bytes([len(lost) + 5]) + b"\x12" + bytes([len(lost) + 3]) + b"\xaa\x06" + bytes([len(lost)]) + lost]
-    entries += [b"\x0a\x07\x12\x05" + growing] * 6
-    wire = b"".join(entries)
+    losing = b"\xaa\x06" + bytes([len(lost)]) + lost
+    wire = b"".join(b"\x0a" + bytes([len(v) + 2]) + b"\x12" + bytes([len(v)]) + v for v in (losing, *[growing] * 6))
     view = NamedVectorsView.FromString(wire)
     assert view.ByteSize() == len(wire)
     assert not is_faithful(view, wire)
@@ -317,7 +316,9 @@ def test_view_has_every_field_of_the_public_message(view: str, public: str) -> N
             continue
         assert shape(mine.fields_by_name[name]) == shape(field)
         if field.message_type is not None:
-            assert mine.fields_by_name[name].message_type.full_name == view_of(field.message_type)
+            viewed = mine.fields_by_name[name].message_type
+            assert viewed is not None
+            assert viewed.full_name == view_of(field.message_type)
         if field.enum_type is not None:
             assert mine.fields_by_name[name].enum_type is field.enum_type
 
