@@ -1205,7 +1205,7 @@ class SparseIndexConfig(_message.Message):
     DATATYPE_FIELD_NUMBER: _builtins.int
     MEMORY_FIELD_NUMBER: _builtins.int
     full_scan_threshold: _builtins.int
-    """a number of vectors, not kilobytes"""
+    """counted in vectors, unlike that of HnswConfigDiff"""
     @_builtins.property
     @_deprecated("""This field has been marked as deprecated using proto field options.""")
     def on_disk(self) -> _builtins.bool:
@@ -1252,7 +1252,7 @@ Global___SparseIndexConfig: _TypeAlias = SparseIndexConfig  # noqa: Y015
 
 @_typing.final
 class WalConfigDiff(_message.Message):
-    """Parameters of the write-ahead log."""
+    """Parameters of the log that writes go to first."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

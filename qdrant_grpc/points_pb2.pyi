@@ -2018,7 +2018,7 @@ class SearchParams(_message.Message):
     def acorn(self) -> Global___AcornSearchParams: ...
     @_builtins.property
     def idf(self) -> Global___IdfParams:
-        """only for sparse vectors with the Idf modifier and for text queries"""
+        """needs a sparse space with modifier Idf, or a text query"""
 
     def __init__(
         self,
@@ -4464,7 +4464,7 @@ Global___FacetValue: _TypeAlias = FacetValue  # noqa: Y015
 
 @_typing.final
 class FacetHit(_message.Message):
-    """A value and the number of points that have it."""
+    """A value and how many points have it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -18,7 +18,8 @@ A view skips checks that the public message makes, and its reader must make up f
 The rule that makes a view safe: after `DiscardUnknownFields()` it must serialise to exactly the bytes it was parsed
 from. Then each `data` holds all floats of its vector, for had anything been dropped, merged or reordered, the bytes
 would differ. When they differ (old packings, fields of a newer protocol, explicit defaults), parse the public
-message: slower, and right. To keep this rule exact the views of a request contain no map: maps are serialised in hash order.
+message: slower, and right. To keep this rule exact the views of a request contain no map of their own: maps are
+serialised in hash order.
 """
 
 from collections import abc as _abc
