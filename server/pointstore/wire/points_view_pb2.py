@@ -27,7 +27,7 @@ from qdrant_grpc import qdrant_common_pb2 as qdrant__common__pb2
 from qdrant_grpc import _pool
 
 
-DESCRIPTOR = _pool.POOL.AddSerializedFile(b'\n!pointstore/wire/points_view.proto\x12\x14pointstore.wire_view\x1a\x13json_with_int.proto\x1a\x0cpoints.proto\x1a\x13qdrant_common.proto\"\xa9\x03\n\x10UpsertPointsView\x12\x17\n\x0f\x63ollection_name\x18\x01 \x01(\t\x12\x11\n\x04wait\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x35\n\x06points\x18\x03 \x03(\x0b\x32%.pointstore.wire_view.PointStructView\x12,\n\x08ordering\x18\x04 \x01(\x0b\x32\x15.qdrant.WriteOrderingH\x01\x88\x01\x01\x12\x39\n\x12shard_key_selector\x18\x05 \x01(\x0b\x32\x18.qdrant.ShardKeySelectorH\x02\x88\x01\x01\x12*\n\rupdate_filter\x18\x06 \x01(\x0b\x32\x0e.qdrant.FilterH\x03\x88\x01\x01\x12\x14\n\x07timeout\x18\x07 \x01(\x04H\x04\x88\x01\x01\x12,\n\x0bupdate_mode\x18\x08 \x01(\x0e\x32\x12.qdrant.UpdateModeH\x05\x88\x01\x01\x42\x07\n\x05_waitB\x0b\n\t_orderingB\x15\n\x13_shard_key_selectorB\x10\n\x0e_update_filterB\n\n\x08_timeoutB\x0e\n\x0c_update_mode\"\x9a\x02\n\x13PointStructListView\x12\x35\n\x06points\x18\x01 \x03(\x0b\x32%.pointstore.wire_view.PointStructView\x12\x39\n\x12shard_key_selector\x18\x02 \x01(\x0b\x32\x18.qdrant.ShardKeySelectorH\x00\x88\x01\x01\x12*\n\rupdate_filter\x18\x03 \x01(\x0b\x32\x0e.qdrant.FilterH\x01\x88\x01\x01\x12,\n\x0bupdate_mode\x18\x04 \x01(\x0e\x32\x12.qdrant.UpdateModeH\x02\x88\x01\x01\x42\x15\n\x13_shard_key_selectorB\x10\n\x0e_update_filterB\x0e\n\x0c_update_mode\"P\n\x16UpdatePointVectorsView\x12\x36\n\x06points\x18\x03 \x03(\x0b\x32&.pointstore.wire_view.PointVectorsView\"K\n\x11UpdateVectorsView\x12\x36\n\x06points\x18\x01 \x03(\x0b\x32&.pointstore.wire_view.PointVectorsView\"t\n\x10PointVectorsView\x12\x1b\n\x02id\x18\x01 \x01(\x0b\x32\x0f.qdrant.PointId\x12\x37\n\x07vectors\x18\x02 \x01(\x0b\x32!.pointstore.wire_view.VectorsViewH\x00\x88\x01\x01\x42\n\n\x08_vectors\"2\n\x10SearchVectorView\x12\x13\n\x06vector\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\t\n\x07_vector\"\x8a\x01\n\x0fPointStructView\x12\x1b\n\x02id\x18\x01 \x01(\x0b\x32\x0f.qdrant.PointId\x12\x0f\n\x07payload\x18\x03 \x03(\x0c\x12\x37\n\x07vectors\x18\x04 \x01(\x0b\x32!.pointstore.wire_view.VectorsViewH\x00\x88\x01\x01\x42\n\n\x08_vectorsJ\x04\x08\x02\x10\x03\"\x8f\x01\n\x0bVectorsView\x12\x32\n\x06vector\x18\x01 \x01(\x0b\x32 .pointstore.wire_view.VectorViewH\x00\x12\x39\n\x07vectors\x18\x02 \x01(\x0b\x32&.pointstore.wire_view.NamedVectorsViewH\x00\x42\x11\n\x0fvectors_options\"J\n\x10NamedVectorsView\x12\x36\n\x07vectors\x18\x01 \x03(\x0b\x32%.pointstore.wire_view.NamedVectorView\"k\n\x0fNamedVectorView\x12\x10\n\x03key\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32 .pointstore.wire_view.VectorViewH\x01\x88\x01\x01\x42\x06\n\x04_keyB\x08\n\x06_value\"\xad\x03\n\nVectorView\x12\x11\n\x04\x64\x61ta\x18\x01 \x01(\x0cH\x01\x88\x01\x01\x12+\n\x07indices\x18\x02 \x01(\x0b\x32\x15.qdrant.SparseIndicesH\x02\x88\x01\x01\x12\x1a\n\rvectors_count\x18\x03 \x01(\rH\x03\x88\x01\x01\x12\x36\n\x05\x64\x65nse\x18\x65 \x01(\x0b\x32%.pointstore.wire_view.DenseVectorViewH\x00\x12&\n\x06sparse\x18\x66 \x01(\x0b\x32\x14.qdrant.SparseVectorH\x00\x12\x41\n\x0bmulti_dense\x18g \x01(\x0b\x32*.pointstore.wire_view.MultiDenseVectorViewH\x00\x12$\n\x08\x64ocument\x18h \x01(\x0b\x32\x10.qdrant.DocumentH\x00\x12\x1e\n\x05image\x18i \x01(\x0b\x32\r.qdrant.ImageH\x00\x12)\n\x06object\x18j \x01(\x0b\x32\x17.qdrant.InferenceObjectH\x00\x42\x08\n\x06vectorB\x07\n\x05_dataB\n\n\x08_indicesB\x10\n\x0e_vectors_count\"-\n\x0f\x44\x65nseVectorView\x12\x11\n\x04\x64\x61ta\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x42\x07\n\x05_data\"N\n\x14MultiDenseVectorView\x12\x36\n\x07vectors\x18\x01 \x03(\x0b\x32%.pointstore.wire_view.DenseVectorView\"\x1e\n\x0bPayloadView\x12\x0f\n\x07payload\x18\x02 \x03(\x0c\"\x8b\x01\n\nPayloadMap\x12>\n\x07payload\x18\x02 \x03(\x0b\x32-.pointstore.wire_view.PayloadMap.PayloadEntry\x1a=\n\x0cPayloadEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1c\n\x05value\x18\x02 \x01(\x0b\x32\r.qdrant.Value:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _pool.POOL.AddSerializedFile(b'\n!pointstore/wire/points_view.proto\x12\x14pointstore.wire_view\x1a\x13json_with_int.proto\x1a\x0cpoints.proto\x1a\x13qdrant_common.proto\"\xa9\x03\n\x10UpsertPointsView\x12\x17\n\x0f\x63ollection_name\x18\x01 \x01(\t\x12\x11\n\x04wait\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x35\n\x06points\x18\x03 \x03(\x0b\x32%.pointstore.wire_view.PointStructView\x12,\n\x08ordering\x18\x04 \x01(\x0b\x32\x15.qdrant.WriteOrderingH\x01\x88\x01\x01\x12\x39\n\x12shard_key_selector\x18\x05 \x01(\x0b\x32\x18.qdrant.ShardKeySelectorH\x02\x88\x01\x01\x12*\n\rupdate_filter\x18\x06 \x01(\x0b\x32\x0e.qdrant.FilterH\x03\x88\x01\x01\x12\x14\n\x07timeout\x18\x07 \x01(\x04H\x04\x88\x01\x01\x12,\n\x0bupdate_mode\x18\x08 \x01(\x0e\x32\x12.qdrant.UpdateModeH\x05\x88\x01\x01\x42\x07\n\x05_waitB\x0b\n\t_orderingB\x15\n\x13_shard_key_selectorB\x10\n\x0e_update_filterB\n\n\x08_timeoutB\x0e\n\x0c_update_mode\"\x9a\x02\n\x13PointStructListView\x12\x35\n\x06points\x18\x01 \x03(\x0b\x32%.pointstore.wire_view.PointStructView\x12\x39\n\x12shard_key_selector\x18\x02 \x01(\x0b\x32\x18.qdrant.ShardKeySelectorH\x00\x88\x01\x01\x12*\n\rupdate_filter\x18\x03 \x01(\x0b\x32\x0e.qdrant.FilterH\x01\x88\x01\x01\x12,\n\x0bupdate_mode\x18\x04 \x01(\x0e\x32\x12.qdrant.UpdateModeH\x02\x88\x01\x01\x42\x15\n\x13_shard_key_selectorB\x10\n\x0e_update_filterB\x0e\n\x0c_update_mode\"\xf2\x02\n\x16UpdatePointVectorsView\x12\x17\n\x0f\x63ollection_name\x18\x01 \x01(\t\x12\x11\n\x04wait\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x36\n\x06points\x18\x03 \x03(\x0b\x32&.pointstore.wire_view.PointVectorsView\x12,\n\x08ordering\x18\x04 \x01(\x0b\x32\x15.qdrant.WriteOrderingH\x01\x88\x01\x01\x12\x39\n\x12shard_key_selector\x18\x05 \x01(\x0b\x32\x18.qdrant.ShardKeySelectorH\x02\x88\x01\x01\x12*\n\rupdate_filter\x18\x06 \x01(\x0b\x32\x0e.qdrant.FilterH\x03\x88\x01\x01\x12\x14\n\x07timeout\x18\x07 \x01(\x04H\x04\x88\x01\x01\x42\x07\n\x05_waitB\x0b\n\t_orderingB\x15\n\x13_shard_key_selectorB\x10\n\x0e_update_filterB\n\n\x08_timeout\"\xdb\x01\n\x11UpdateVectorsView\x12\x36\n\x06points\x18\x01 \x03(\x0b\x32&.pointstore.wire_view.PointVectorsView\x12\x39\n\x12shard_key_selector\x18\x02 \x01(\x0b\x32\x18.qdrant.ShardKeySelectorH\x00\x88\x01\x01\x12*\n\rupdate_filter\x18\x03 \x01(\x0b\x32\x0e.qdrant.FilterH\x01\x88\x01\x01\x42\x15\n\x13_shard_key_selectorB\x10\n\x0e_update_filter\"t\n\x10PointVectorsView\x12\x1b\n\x02id\x18\x01 \x01(\x0b\x32\x0f.qdrant.PointId\x12\x37\n\x07vectors\x18\x02 \x01(\x0b\x32!.pointstore.wire_view.VectorsViewH\x00\x88\x01\x01\x42\n\n\x08_vectors\"2\n\x10SearchVectorView\x12\x13\n\x06vector\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\t\n\x07_vector\"\x8a\x01\n\x0fPointStructView\x12\x1b\n\x02id\x18\x01 \x01(\x0b\x32\x0f.qdrant.PointId\x12\x0f\n\x07payload\x18\x03 \x03(\x0c\x12\x37\n\x07vectors\x18\x04 \x01(\x0b\x32!.pointstore.wire_view.VectorsViewH\x00\x88\x01\x01\x42\n\n\x08_vectorsJ\x04\x08\x02\x10\x03\"\x8f\x01\n\x0bVectorsView\x12\x32\n\x06vector\x18\x01 \x01(\x0b\x32 .pointstore.wire_view.VectorViewH\x00\x12\x39\n\x07vectors\x18\x02 \x01(\x0b\x32&.pointstore.wire_view.NamedVectorsViewH\x00\x42\x11\n\x0fvectors_options\"J\n\x10NamedVectorsView\x12\x36\n\x07vectors\x18\x01 \x03(\x0b\x32%.pointstore.wire_view.NamedVectorView\"k\n\x0fNamedVectorView\x12\x10\n\x03key\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32 .pointstore.wire_view.VectorViewH\x01\x88\x01\x01\x42\x06\n\x04_keyB\x08\n\x06_value\"\xad\x03\n\nVectorView\x12\x11\n\x04\x64\x61ta\x18\x01 \x01(\x0cH\x01\x88\x01\x01\x12+\n\x07indices\x18\x02 \x01(\x0b\x32\x15.qdrant.SparseIndicesH\x02\x88\x01\x01\x12\x1a\n\rvectors_count\x18\x03 \x01(\rH\x03\x88\x01\x01\x12\x36\n\x05\x64\x65nse\x18\x65 \x01(\x0b\x32%.pointstore.wire_view.DenseVectorViewH\x00\x12&\n\x06sparse\x18\x66 \x01(\x0b\x32\x14.qdrant.SparseVectorH\x00\x12\x41\n\x0bmulti_dense\x18g \x01(\x0b\x32*.pointstore.wire_view.MultiDenseVectorViewH\x00\x12$\n\x08\x64ocument\x18h \x01(\x0b\x32\x10.qdrant.DocumentH\x00\x12\x1e\n\x05image\x18i \x01(\x0b\x32\r.qdrant.ImageH\x00\x12)\n\x06object\x18j \x01(\x0b\x32\x17.qdrant.InferenceObjectH\x00\x42\x08\n\x06vectorB\x07\n\x05_dataB\n\n\x08_indicesB\x10\n\x0e_vectors_count\"-\n\x0f\x44\x65nseVectorView\x12\x11\n\x04\x64\x61ta\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x42\x07\n\x05_data\"N\n\x14MultiDenseVectorView\x12\x36\n\x07vectors\x18\x01 \x03(\x0b\x32%.pointstore.wire_view.DenseVectorView\"\x1e\n\x0bPayloadView\x12\x0f\n\x07payload\x18\x02 \x03(\x0c\"\x8b\x01\n\nPayloadMap\x12>\n\x07payload\x18\x02 \x03(\x0b\x32-.pointstore.wire_view.PayloadMap.PayloadEntry\x1a=\n\x0cPayloadEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1c\n\x05value\x18\x02 \x01(\x0b\x32\r.qdrant.Value:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,32 +40,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPSERTPOINTSVIEW']._serialized_end=541
   _globals['_POINTSTRUCTLISTVIEW']._serialized_start=544
   _globals['_POINTSTRUCTLISTVIEW']._serialized_end=826
-  _globals['_UPDATEPOINTVECTORSVIEW']._serialized_start=828
-  _globals['_UPDATEPOINTVECTORSVIEW']._serialized_end=908
-  _globals['_UPDATEVECTORSVIEW']._serialized_start=910
-  _globals['_UPDATEVECTORSVIEW']._serialized_end=985
-  _globals['_POINTVECTORSVIEW']._serialized_start=987
-  _globals['_POINTVECTORSVIEW']._serialized_end=1103
-  _globals['_SEARCHVECTORVIEW']._serialized_start=1105
-  _globals['_SEARCHVECTORVIEW']._serialized_end=1155
-  _globals['_POINTSTRUCTVIEW']._serialized_start=1158
-  _globals['_POINTSTRUCTVIEW']._serialized_end=1296
-  _globals['_VECTORSVIEW']._serialized_start=1299
-  _globals['_VECTORSVIEW']._serialized_end=1442
-  _globals['_NAMEDVECTORSVIEW']._serialized_start=1444
-  _globals['_NAMEDVECTORSVIEW']._serialized_end=1518
-  _globals['_NAMEDVECTORVIEW']._serialized_start=1520
-  _globals['_NAMEDVECTORVIEW']._serialized_end=1627
-  _globals['_VECTORVIEW']._serialized_start=1630
-  _globals['_VECTORVIEW']._serialized_end=2059
-  _globals['_DENSEVECTORVIEW']._serialized_start=2061
-  _globals['_DENSEVECTORVIEW']._serialized_end=2106
-  _globals['_MULTIDENSEVECTORVIEW']._serialized_start=2108
-  _globals['_MULTIDENSEVECTORVIEW']._serialized_end=2186
-  _globals['_PAYLOADVIEW']._serialized_start=2188
-  _globals['_PAYLOADVIEW']._serialized_end=2218
-  _globals['_PAYLOADMAP']._serialized_start=2221
-  _globals['_PAYLOADMAP']._serialized_end=2360
-  _globals['_PAYLOADMAP_PAYLOADENTRY']._serialized_start=2299
-  _globals['_PAYLOADMAP_PAYLOADENTRY']._serialized_end=2360
+  _globals['_UPDATEPOINTVECTORSVIEW']._serialized_start=829
+  _globals['_UPDATEPOINTVECTORSVIEW']._serialized_end=1199
+  _globals['_UPDATEVECTORSVIEW']._serialized_start=1202
+  _globals['_UPDATEVECTORSVIEW']._serialized_end=1421
+  _globals['_POINTVECTORSVIEW']._serialized_start=1423
+  _globals['_POINTVECTORSVIEW']._serialized_end=1539
+  _globals['_SEARCHVECTORVIEW']._serialized_start=1541
+  _globals['_SEARCHVECTORVIEW']._serialized_end=1591
+  _globals['_POINTSTRUCTVIEW']._serialized_start=1594
+  _globals['_POINTSTRUCTVIEW']._serialized_end=1732
+  _globals['_VECTORSVIEW']._serialized_start=1735
+  _globals['_VECTORSVIEW']._serialized_end=1878
+  _globals['_NAMEDVECTORSVIEW']._serialized_start=1880
+  _globals['_NAMEDVECTORSVIEW']._serialized_end=1954
+  _globals['_NAMEDVECTORVIEW']._serialized_start=1956
+  _globals['_NAMEDVECTORVIEW']._serialized_end=2063
+  _globals['_VECTORVIEW']._serialized_start=2066
+  _globals['_VECTORVIEW']._serialized_end=2495
+  _globals['_DENSEVECTORVIEW']._serialized_start=2497
+  _globals['_DENSEVECTORVIEW']._serialized_end=2542
+  _globals['_MULTIDENSEVECTORVIEW']._serialized_start=2544
+  _globals['_MULTIDENSEVECTORVIEW']._serialized_end=2622
+  _globals['_PAYLOADVIEW']._serialized_start=2624
+  _globals['_PAYLOADVIEW']._serialized_end=2654
+  _globals['_PAYLOADMAP']._serialized_start=2657
+  _globals['_PAYLOADMAP']._serialized_end=2796
+  _globals['_PAYLOADMAP_PAYLOADENTRY']._serialized_start=2735
+  _globals['_PAYLOADMAP_PAYLOADENTRY']._serialized_end=2796
 # @@protoc_insertion_point(module_scope)

@@ -156,45 +156,101 @@ Global___PointStructListView: _TypeAlias = PointStructListView  # noqa: Y015
 
 @_typing.final
 class UpdatePointVectorsView(_message.Message):
-    """View of the points of qdrant.UpdatePointVectors; the other fields are read from the public message."""
+    """View of qdrant.UpdatePointVectors."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    COLLECTION_NAME_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
+    ORDERING_FIELD_NUMBER: _builtins.int
+    SHARD_KEY_SELECTOR_FIELD_NUMBER: _builtins.int
+    UPDATE_FILTER_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    collection_name: _builtins.str
+    wait: _builtins.bool
+    timeout: _builtins.int
+    """seconds"""
     @_builtins.property
     def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___PointVectorsView]: ...
+    @_builtins.property
+    def ordering(self) -> _points_pb2.WriteOrdering: ...
+    @_builtins.property
+    def shard_key_selector(self) -> _points_pb2.ShardKeySelector: ...
+    @_builtins.property
+    def update_filter(self) -> _qdrant_common_pb2.Filter: ...
     def __init__(
         self,
         *,
+        collection_name: _builtins.str = ...,
+        wait: _builtins.bool | None = ...,
         points: _abc.Iterable[Global___PointVectorsView] | None = ...,
+        ordering: _points_pb2.WriteOrdering | None = ...,
+        shard_key_selector: _points_pb2.ShardKeySelector | None = ...,
+        update_filter: _qdrant_common_pb2.Filter | None = ...,
+        timeout: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ordering", b"_ordering", "_shard_key_selector", b"_shard_key_selector", "_timeout", b"_timeout", "_update_filter", b"_update_filter", "_wait", b"_wait", "ordering", b"ordering", "shard_key_selector", b"shard_key_selector", "timeout", b"timeout", "update_filter", b"update_filter", "wait", b"wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ordering", b"_ordering", "_shard_key_selector", b"_shard_key_selector", "_timeout", b"_timeout", "_update_filter", b"_update_filter", "_wait", b"_wait", "collection_name", b"collection_name", "ordering", b"ordering", "points", b"points", "shard_key_selector", b"shard_key_selector", "timeout", b"timeout", "update_filter", b"update_filter", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__ordering: _TypeAlias = _typing.Literal["ordering"]  # noqa: Y015
+    _WhichOneofArgType__ordering: _TypeAlias = _typing.Literal["_ordering", b"_ordering"]  # noqa: Y015
+    _WhichOneofReturnType__shard_key_selector: _TypeAlias = _typing.Literal["shard_key_selector"]  # noqa: Y015
+    _WhichOneofArgType__shard_key_selector: _TypeAlias = _typing.Literal["_shard_key_selector", b"_shard_key_selector"]  # noqa: Y015
+    _WhichOneofReturnType__timeout: _TypeAlias = _typing.Literal["timeout"]  # noqa: Y015
+    _WhichOneofArgType__timeout: _TypeAlias = _typing.Literal["_timeout", b"_timeout"]  # noqa: Y015
+    _WhichOneofReturnType__update_filter: _TypeAlias = _typing.Literal["update_filter"]  # noqa: Y015
+    _WhichOneofArgType__update_filter: _TypeAlias = _typing.Literal["_update_filter", b"_update_filter"]  # noqa: Y015
+    _WhichOneofReturnType__wait: _TypeAlias = _typing.Literal["wait"]  # noqa: Y015
+    _WhichOneofArgType__wait: _TypeAlias = _typing.Literal["_wait", b"_wait"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ordering) -> _WhichOneofReturnType__ordering | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shard_key_selector) -> _WhichOneofReturnType__shard_key_selector | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__timeout) -> _WhichOneofReturnType__timeout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__update_filter) -> _WhichOneofReturnType__update_filter | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wait) -> _WhichOneofReturnType__wait | None: ...
 
 Global___UpdatePointVectorsView: _TypeAlias = UpdatePointVectorsView  # noqa: Y015
 
 @_typing.final
 class UpdateVectorsView(_message.Message):
-    """View of the points of qdrant.PointsUpdateOperation.UpdateVectors."""
+    """View of qdrant.PointsUpdateOperation.UpdateVectors, an update of vectors within a batch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     POINTS_FIELD_NUMBER: _builtins.int
+    SHARD_KEY_SELECTOR_FIELD_NUMBER: _builtins.int
+    UPDATE_FILTER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___PointVectorsView]: ...
+    @_builtins.property
+    def shard_key_selector(self) -> _points_pb2.ShardKeySelector: ...
+    @_builtins.property
+    def update_filter(self) -> _qdrant_common_pb2.Filter: ...
     def __init__(
         self,
         *,
         points: _abc.Iterable[Global___PointVectorsView] | None = ...,
+        shard_key_selector: _points_pb2.ShardKeySelector | None = ...,
+        update_filter: _qdrant_common_pb2.Filter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_shard_key_selector", b"_shard_key_selector", "_update_filter", b"_update_filter", "shard_key_selector", b"shard_key_selector", "update_filter", b"update_filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shard_key_selector", b"_shard_key_selector", "_update_filter", b"_update_filter", "points", b"points", "shard_key_selector", b"shard_key_selector", "update_filter", b"update_filter"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__shard_key_selector: _TypeAlias = _typing.Literal["shard_key_selector"]  # noqa: Y015
+    _WhichOneofArgType__shard_key_selector: _TypeAlias = _typing.Literal["_shard_key_selector", b"_shard_key_selector"]  # noqa: Y015
+    _WhichOneofReturnType__update_filter: _TypeAlias = _typing.Literal["update_filter"]  # noqa: Y015
+    _WhichOneofArgType__update_filter: _TypeAlias = _typing.Literal["_update_filter", b"_update_filter"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shard_key_selector) -> _WhichOneofReturnType__shard_key_selector | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__update_filter) -> _WhichOneofReturnType__update_filter | None: ...
 
 Global___UpdateVectorsView: _TypeAlias = UpdateVectorsView  # noqa: Y015
 
@@ -228,7 +284,9 @@ Global___PointVectorsView: _TypeAlias = PointVectorsView  # noqa: Y015
 
 @_typing.final
 class SearchVectorView(_message.Message):
-    """View of the query vector of qdrant.SearchPoints."""
+    """The query vector of qdrant.SearchPoints alone. As the other fields are missing here, the rule above cannot be applied;
+    parse the public message as well and compare the number of floats: if the chunk has as many, it has them all.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -17,6 +17,8 @@ from pointstore.wire.points_view_pb2 import (
     PayloadMap,
     PayloadView,
     PointStructView,
+    SearchVectorView,
+    UpdatePointVectorsView,
     UpsertPointsView,
     VectorView,
 )
@@ -29,11 +31,14 @@ from qdrant_grpc.points_pb2 import (
     MultiDenseVector,
     NamedVectors,
     PointStruct,
+    PointVectors,
     RetrievedPoint,
     ScoredPoint,
+    SearchPoints,
     SparseIndices,
     SparseVector,
     Strong,
+    UpdatePointVectors,
     UpsertPoints,
     Vector,
     Vectors,
@@ -266,6 +271,26 @@ def test_lost_chunk_is_noticed_although_the_length_is_made_up_elsewhere() -> Non
     assert not is_faithful(view, wire)
 
 
+@pytest.mark.parametrize(("dense", "complete"), [(chunk(1, 2), True), (chunk(1) + chunk(2), False)])
+def test_search_vector_is_checked_by_its_length(dense: bytes, *, complete: bool) -> None:
+    wire = b"\x0a\x01c" + dense.replace(b"\x0a", b"\x12") + b"\x20\x05"
+    public = SearchPoints.FromString(wire)
+    assert list(public.vector) == [1, 2]
+    assert (len(SearchVectorView.FromString(wire).vector) == 4 * len(public.vector)) == complete
+
+
+@given(st.lists(st.tuples(point_ids, vectors_of_a_point), max_size=4))
+def test_updates_of_vectors_are_read_alike(rows: list[tuple[PointId, Vectors | None]]) -> None:
+    vectors = [PointVectors(id=point_id, vectors=value) for point_id, value in rows]
+    request = UpdatePointVectors(collection_name="books", points=vectors, timeout=3)
+    wire = request.SerializeToString()
+    view = UpdatePointVectorsView.FromString(wire)
+    assert is_faithful(view, wire)
+    for point, expected in zip(view.points, request.points, strict=True):
+        assert point.id == expected.id
+        assert_same_vectors(point.vectors, expected.vectors)
+
+
 def test_field_of_a_newer_protocol_takes_the_slow_path() -> None:
     wire = upsert(chunk(1, 2)) + b"\xf8\x3f\x01"
     assert not is_faithful(UpsertPointsView.FromString(wire), wire)
@@ -280,6 +305,10 @@ LEFT_AS_BYTES = {
 }
 VIEWS = {
     "UpsertPointsView": "UpsertPoints",
+    "PointStructListView": "PointsUpdateOperation.PointStructList",
+    "UpdatePointVectorsView": "UpdatePointVectors",
+    "UpdateVectorsView": "PointsUpdateOperation.UpdateVectors",
+    "PointVectorsView": "PointVectors",
     "PointStructView": "PointStruct",
     "VectorsView": "Vectors",
     "NamedVectorsView": "NamedVectors",
