@@ -284,7 +284,7 @@ Global___PointVectorsView: _TypeAlias = PointVectorsView  # noqa: Y015
 
 @_typing.final
 class SearchVectorView(_message.Message):
-    """The query vector of qdrant.SearchPoints alone. As the other fields are missing here, the rule above cannot be applied;
+    """The query vector of qdrant.SearchPoints alone. With the other fields missing, the rule above cannot be applied here;
     parse the public message as well and compare the number of floats: if the chunk has as many, it has them all.
     """
 
