@@ -115,9 +115,9 @@ def run_recovery(settings: Settings) -> None:
         StorageError: the data directory cannot be used; the text says why.
 
     """
-    from pointstore.engine.engine import Engine
+    from pointstore.engine.recover import recover
 
-    Engine.recover(settings)
+    recover(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
 
 
 def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int) -> int:

@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     """Seconds that calls in flight get to end after SIGTERM; the rest is cancelled."""
     lame_duck_s: float = Field(default=0.2, ge=0, le=60)
     """Seconds between the health service's NOT_SERVING and the first refused call."""
-    map_size_gb: float = Field(default=1024, gt=0, le=65536)
+    map_size_gb: float = Field(default=64, gt=0, le=65536)
     """GiB of address space, not of disk, reserved for the LMDB map of one collection: its largest possible size."""
     catalog_map_size_gb: float = Field(default=8, gt=0, le=1024)
     """GiB of address space reserved for the LMDB map of the catalog."""

@@ -15,6 +15,7 @@ wire layer's business (`wire/status.py`); nothing here knows about it.
     │   ├── UnsupportedError        no prefix: a cluster operation, or something not built yet
     │   ├── ForbiddenError          "Forbidden: "
     │   ├── InferenceError          "Service internal error: " as the reference words it
+    │   │   └── QueryInferenceError "Inference error: " and the text of the inner error
     │   ├── OperationTimeoutError   "Timeout: "
     │   ├── RateLimitedError        "Rate limiting exceeded: "
     │   └── InsufficientStorageError "Insufficient storage: "
@@ -106,6 +107,12 @@ class InferenceError(RequestError):
     """The request needs an inference service and none is configured."""
 
     prefix = "Service internal error: "
+
+
+class QueryInferenceError(InferenceError):
+    """A query's vector needs inference that is not possible; the text is the complete one of the inner error."""
+
+    prefix = "Inference error: "
 
 
 class OperationTimeoutError(RequestError):

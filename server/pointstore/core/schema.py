@@ -279,7 +279,7 @@ OPTIMIZERS_DEFAULTS = OptimizersConfig(
     flush_interval_sec=5,
 )
 
-_Section = TypeVar("_Section", HnswConfig, WalConfig, OptimizersConfig, StrictModeConfig)
+_Section = TypeVar("_Section", HnswConfig, WalConfig, OptimizersConfig, StrictModeConfig, SparseIndexConfig)
 
 
 def merge(base: _Section, override: _Section | None) -> _Section:

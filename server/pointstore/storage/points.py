@@ -91,13 +91,12 @@ class Points:
         txn.put(keys.u64(slot), record, db=self._points)
 
     def drop_slot(self, txn: Txn, slot: int) -> None:
-        """Remove the record of a slot that lost its point to a newer one."""
+        """Remove the record of a slot."""
         txn.delete(keys.u64(slot), db=self._points)
 
-    def drop(self, txn: Txn, point_id: PointId, slot: int) -> None:
-        """Remove a point."""
+    def drop_id(self, txn: Txn, point_id: PointId) -> None:
+        """Remove an id whose slot was dropped."""
         txn.delete(point_id, db=self._ids)
-        txn.delete(keys.u64(slot), db=self._points)
 
 
 def check_id(record: PointRecord, point_id: PointId) -> PointRecord:

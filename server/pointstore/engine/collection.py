@@ -1,0 +1,318 @@
+"""One collection in one process: its store, the cached snapshot, reads and writes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointstore.core.catalog import CollectionChange, CollectionInfo, CollectionStatus
+from pointstore.core.errors import CorruptionError
+from pointstore.core.filter import Filter
+from pointstore.core.point import PointId
+from pointstore.core.query import Page, Record, ScrollRequest, Selectors
+from pointstore.core.schema import CollectionConfig, effective_hnsw
+from pointstore.core.space import Rows, space_of
+from pointstore.core.update import Update, UpdateResult, UpdateStatus
+from pointstore.engine import filtering
+from pointstore.engine.configure import changed
+from pointstore.engine.plan import Limits, OptimizerState, SpaceState, plan
+from pointstore.engine.strict import check_update
+from pointstore.engine.transition import Transition
+from pointstore.engine.view import Snapshot, View, empty_snapshot, load_snapshot
+from pointstore.engine.writer import Writer
+from pointstore.index import slots as slot_sets
+from pointstore.index.slots import Bits
+from pointstore.storage.collection import CollectionStore
+from pointstore.storage.keys import POINTS_SPACE
+from pointstore.storage.meta import advanced
+from pointstore.storage.segments import SegmentGoneError, SegmentMeta, has_index_file
+
+LOG_BYTES_MAX = 32 << 20
+"""Size to which the optimizer cuts the log."""
+
+QUARANTINE = "QUARANTINE"
+"""File in a collection's directory that tells why it must not be used (see `engine/recover.py`)."""
+
+_FRESH_VIEW_TRIES = 20
+
+
+class Collection:
+    """An open collection. Thread-safe.
+
+    Args:
+        name: its real name (not an alias).
+        path: its directory.
+        map_size: bound of its store in bytes.
+    """
+
+    def __init__(self, name: str, path: Path, map_size: int) -> None:
+        marker = path / QUARANTINE
+        if marker.exists():
+            msg = f"collection {name} is quarantined: {marker.read_text(encoding='utf-8')}"
+            raise CorruptionError(msg)
+        self.name = name
+        self._store = CollectionStore(path, map_size)
+        with self._store.read() as txn:
+            self._store.meta.check_format(txn)
+        self._snapshot = empty_snapshot()
+        self._refreshing = threading.Lock()
+        self._writer = Writer(self._transition, check_update)
+
+    @property
+    def segments_dir(self) -> Path:
+        """Directory of the segments."""
+        return self._store.segments_dir
+
+    @contextmanager
+    def view(self) -> Iterator[View]:
+        """Begin a read of the newest committed state.
+
+        Raises:
+            CorruptionError: a published segment is missing.
+        """
+        for attempt in range(_FRESH_VIEW_TRIES):
+            with self._store.read() as txn:
+                head = self._store.meta.head(txn)
+                snapshot = self._snapshot
+                if snapshot.head.version != head.version:
+                    with self._refreshing:
+                        snapshot = self._snapshot
+                        # Another thread may have moved on to a version that this transaction does not see.
+                        if snapshot.head.version > head.version:
+                            continue
+                        if snapshot.head.version < head.version:
+                            try:
+                                snapshot = load_snapshot(self._store, txn, head, snapshot)
+                            except SegmentGoneError:
+                                if attempt + 1 == _FRESH_VIEW_TRIES:
+                                    raise
+                                continue
+                            self._snapshot = snapshot
+                yield View(self._store, txn, snapshot)
+                return
+        msg = f"no consistent view of collection {self.name}"
+        raise CorruptionError(msg)
+
+    def config(self) -> CollectionConfig:
+        """Return the current configuration."""
+        with self.view() as view:
+            return view.snapshot.config
+
+    def write(self, updates: Sequence[Update], *, wait: bool, timeout_s: int | None) -> list[UpdateResult]:
+        """Write updates in order, each atomic and independent; return their results once they are on disk.
+
+        Args:
+            updates: what to write.
+            wait: whether the client is told of errors that the reference notices only when it applies.
+            timeout_s: after so many seconds a waiting client is told WAIT_TIMEOUT, although the update is applied.
+
+        Raises:
+            RequestError: an update was refused; those before it are committed.
+        """
+        started = time.monotonic()
+        seqs = self._writer.write(updates, wait=wait)
+        status = UpdateStatus.COMPLETED if wait else UpdateStatus.ACKNOWLEDGED
+        if wait and timeout_s is not None and time.monotonic() - started > timeout_s:
+            status = UpdateStatus.WAIT_TIMEOUT
+        return [UpdateResult(seq, status) for seq in seqs]
+
+    def get(self, ids: Sequence[PointId], selectors: Selectors) -> list[Record]:
+        """Return the points that exist, in the order of the first mention of their ids."""
+        with self.view() as view:
+            distinct = list(dict.fromkeys(ids))
+            return [
+                _record(view, point_id, slot, selectors)
+                for point_id, slot in zip(distinct, view.slots_of(distinct), strict=True)
+                if slot is not None
+            ]
+
+    def scroll(self, request: ScrollRequest) -> Page:
+        """Return a page of matching points in id order."""
+        with self.view() as view:
+            matching = None if request.filter is None else _matching(view, request.filter)
+            records: list[Record] = []
+            for point_id, slot in view.store.points.scan(view.txn, request.offset):
+                if matching is not None and not matching[slot >> 3] >> (slot & 7) & 1:
+                    continue
+                if len(records) == request.limit:
+                    return Page(records, point_id)
+                records.append(_record(view, point_id, slot, request.selectors))
+            return Page(records, None)
+
+    def count(self, condition: Filter | None) -> int:
+        """Count the matching points, exactly."""
+        with self.view() as view:
+            if condition is None:
+                return view.snapshot.head.points
+            return slot_sets.popcount(_matching(view, condition))
+
+    def info(self) -> CollectionInfo:
+        """Return what the collection holds and how far the background work is."""
+        with self.view() as view:
+            snapshot = view.snapshot
+            states = self._space_states(snapshot)
+            error = self._store.meta.optimizer_error(view.txn)
+            indexed = sum(state.live_rows(meta) for state in states for meta in state.segments if meta.index is not None)
+            # Sparse vectors are searched through an index from the start, hence count as indexed.
+            sparse = sum(slot_sets.popcount(snapshot.others[name]) for name in snapshot.config.sparse)
+            return CollectionInfo(
+                config=snapshot.config,
+                status=_status(snapshot.config, states, error),
+                optimizer_error=error,
+                segments_count=max(1, len(snapshot.metas)),
+                points_count=snapshot.head.points,
+                indexed_vectors_count=indexed + sparse,
+                created_at_s=self._store.meta.created_at(view.txn),
+            )
+
+    def update_config(self, change: CollectionChange) -> None:
+        """Change the configuration, all of it or nothing.
+
+        Raises:
+            WrongInputError: the change names a vector that does not exist.
+        """
+        with self._store.write() as txn:
+            head = advanced(self._store.meta.head(txn), config=True)
+            self._store.meta.put_config(txn, changed(self._store.meta.config(txn), change))
+            self._store.meta.put_head(txn, head)
+
+    def state_for_optimizer(self) -> OptimizerState:
+        """Return what the optimizer plans from."""
+        with self.view() as view:
+            snapshot = view.snapshot
+            return OptimizerState(
+                version=snapshot.head.version,
+                config=snapshot.config,
+                spaces=tuple(self._space_states(snapshot)),
+                next_slot=snapshot.head.next_slot,
+            )
+
+    def version(self) -> int:
+        """Return the version of the newest committed state, cheaply."""
+        with self._store.read() as txn:
+            return self._store.meta.head(txn).version
+
+    def unsealed_rows(self, number: int) -> tuple[NDArray[np.uint64], Rows]:
+        """Return slots and rows of the live unsealed rows of a dense space, ascending by slot."""
+        with self.view() as view:
+            dense = next((found for found in view.snapshot.dense.values() if found.number == number), None)
+            if dense is None:
+                return np.zeros(0, np.uint64), np.zeros((0, 0), np.float32)
+            slots, rows = dense.unsealed.slots[: dense.unsealed.count], dense.unsealed.rows[: dense.unsealed.count]
+            alive = slot_sets.test(dense.live, slots)
+            return slots[alive], rows[alive]
+
+    def publish(
+        self, number: int, add: SegmentMeta | None, remove: Sequence[str], sealed_through: int | None
+    ) -> bool:
+        """Replace segments of a space by one, in one transaction.
+
+        Args:
+            number: internal number of the space.
+            add: the new segment, already durable; None to add nothing.
+            remove: uids of the segments whose live rows it holds.
+            sealed_through: the unsealed blocks with slots up to here are dropped; None keeps all.
+
+        Returns:
+            False when the space or one of `remove` is gone: nothing was changed, discard the new segment.
+        """
+        with self._store.write() as txn:
+            meta = self._store.meta
+            segments = meta.segments(txn)
+            present = {segment.uid for segment in segments}
+            if number not in meta.config(txn).vector_numbers.values() or not present.issuperset(remove):
+                return False
+            kept = [segment for segment in segments if segment.uid not in remove]
+            if add is not None:
+                kept.append(add)
+            meta.put_segments(txn, tuple(sorted(kept, key=lambda segment: (segment.vector, segment.first_slot))))
+            if sealed_through is not None:
+                self._store.vectors.drop_through(txn, number, sealed_through)
+            meta.put_head(txn, advanced(meta.head(txn), segments=True))
+        return True
+
+    def record_optimizer_error(self, text: str | None) -> None:
+        """Record the optimizer's last failure, or clear it."""
+        with self._store.write() as txn:
+            self._store.meta.put_optimizer_error(txn, text)
+
+    def truncate_log(self) -> None:
+        """Drop the oldest log entries beyond the retained size."""
+        with self._store.read() as txn:
+            if self._store.meta.head(txn).log_bytes <= LOG_BYTES_MAX:
+                return
+        with self._store.write() as txn:
+            head = self._store.meta.head(txn)
+            size = self._store.log.truncate(txn, LOG_BYTES_MAX // 2, head.log_bytes)
+            self._store.meta.put_head(txn, replace(head, log_bytes=size))
+
+    def close(self) -> None:
+        """Close the store; no request may be running."""
+        self._snapshot = empty_snapshot()
+        self._store.close()
+
+    @contextmanager
+    def _transition(self) -> Iterator[Transition]:
+        with self._store.write() as txn:
+            head = self._store.meta.head(txn)
+            snapshot = self._snapshot
+            current = snapshot.head.config_version == head.config_version
+            config = snapshot.config if current else self._store.meta.config(txn)
+            transition = Transition(self._store, txn, head, config, self)
+            yield transition
+            transition.finish()
+
+    def row(self, number: int, slot: int) -> Rows:
+        """Return the row of a slot that is in a segment (for `Transition`, inside its transaction).
+
+        The writer's transaction excludes every other, so a fresh view shows exactly the state that it builds on.
+        """
+        with self.view() as view:
+            dense = next(found for found in view.snapshot.dense.values() if found.number == number)
+            return dense.row(slot)
+
+    def _space_states(self, snapshot: Snapshot) -> list[SpaceState]:
+        return [
+            SpaceState(
+                name=name,
+                number=dense.number,
+                space=dense.space,
+                hnsw=effective_hnsw(snapshot.config, name),
+                segments=tuple(segment.meta for segment in dense.segments),
+                live=dense.live,
+                unsealed_rows=dense.unsealed.count,
+                unsealed_bytes=dense.unsealed.count * dense.space.row_bytes,
+                unusable=frozenset(
+                    segment.meta.uid
+                    for segment in dense.segments
+                    if segment.meta.index is not None and not has_index_file(self.segments_dir, segment.meta)
+                ),
+            )
+            for name, dense in snapshot.dense.items()
+        ]
+
+
+def _status(config: CollectionConfig, states: Sequence[SpaceState], error: str | None) -> CollectionStatus:
+    if error is not None:
+        return CollectionStatus.RED
+    if any(plan(config, state, Limits(), idle=True) is not None for state in states):
+        return CollectionStatus.YELLOW
+    return CollectionStatus.GREEN
+
+
+def _matching(view: View, condition: Filter) -> Bits:
+    return filtering.evaluate(condition, view.snapshot.live, view.slots_of)
+
+
+def _record(view: View, point_id: PointId, slot: int, selectors: Selectors) -> Record:
+    vectors = view.vectors(slot, selectors.vectors)
+    if not selectors.payload.enable:
+        return Record(point_id, b"", vectors)
+    return Record(point_id, view.payload(view.record(slot, point_id), selectors.payload), vectors)

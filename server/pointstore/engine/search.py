@@ -1,0 +1,214 @@
+"""Queries to hits.
+
+A search asks every segment and the unsealed rows for their best, merges, and reads records of the winners only. Scores
+are exact: candidates of an index are scored again on the stored rows (`index/dense.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Protocol, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointstore.core.errors import NotFoundError, UnsupportedError, unknown_vector_name
+from pointstore.core.filter import excluding
+from pointstore.core.point import PointId, point_not_found
+from pointstore.core.query import NearestQuery, Query, ScoredRecord, ScrollQuery, Selectors, VectorOfPoint
+from pointstore.core.schema import effective_hnsw
+from pointstore.core.space import Floats
+from pointstore.core.vector import Multi, Sparse, Vector
+from pointstore.engine import filtering
+from pointstore.engine.columns import dimension_error, kind_error
+from pointstore.engine.view import DenseView, View
+from pointstore.index import flat
+from pointstore.index import slots as slot_sets
+from pointstore.index.slots import Bits
+
+_Slots = NDArray[np.uint64]
+
+
+class Viewable(Protocol):
+    """A collection that can be read."""
+
+    name: str
+
+    def view(self) -> AbstractContextManager[View]:
+        """Begin a read."""
+        ...
+
+
+Lookup = Callable[[str], Viewable]
+"""Find another collection by name, for vectors of its points."""
+
+
+def answer(collection: Viewable, queries: Sequence[Query], lookup: Lookup) -> list[list[ScoredRecord]]:
+    """Answer queries on one state of a collection.
+
+    Raises:
+        RequestError: a query is wrong; none is answered.
+    """
+    with ExitStack() as stack:
+        view = stack.enter_context(collection.view())
+        others: dict[str, View] = {}
+        for query in queries:
+            name = query.lookup_collection if isinstance(query, NearestQuery) else None
+            if name is not None and name not in others:
+                other = lookup(name)
+                others[name] = view if other is collection else stack.enter_context(other.view())
+        return [_answer(view, query, others) for query in queries]
+
+
+def _answer(view: View, query: Query, others: dict[str, View]) -> list[ScoredRecord]:
+    match query:
+        case NearestQuery():
+            return _nearest(view, query, others)
+        case ScrollQuery():
+            return _scroll(view, query)
+        case _:
+            assert_never(query)
+
+
+def _nearest(view: View, query: NearestQuery, others: dict[str, View]) -> list[ScoredRecord]:
+    target, condition = query.target, query.filter
+    if isinstance(target, VectorOfPoint):
+        source = view if query.lookup_collection is None else others[query.lookup_collection]
+        if source is view:
+            condition = excluding(condition, frozenset((target.point_id,)))
+        target = _stored_vector(source, target.point_id, query.using if target.vector_name is None else target.vector_name)
+    dense, vector = _dense_target(view, query.using, target)
+    _check_names(view, query.selectors)
+    ef = query.params.hnsw_ef or effective_hnsw(view.snapshot.config, query.using).ef_construct or 0
+    allowed = None if condition is None else filtering.evaluate(condition, view.snapshot.live, view.slots_of)
+    slots, similarities = nearest_slots(
+        dense, vector, query.limit + query.offset, ef, allowed, exact=query.params.exact
+    )
+    scores = dense.space.score_of(similarities)
+    if query.score_threshold is not None:
+        # Scores descend or ascend strictly by quality, so the passing ones are a prefix.
+        better = scores < query.score_threshold if dense.space.ascending else scores > query.score_threshold
+        slots, scores = slots[better], scores[better]
+    return _hits(view, slots, scores, query.offset, query.selectors)
+
+
+def nearest_slots(  # noqa: PLR0913  what a search consists of
+    dense: DenseView, query: Floats, k: int, ef: int, allowed: Bits | None, *, exact: bool
+) -> tuple[_Slots, Floats]:
+    """Return the nearest k live slots of a space, best first, with exact similarities.
+
+    Args:
+        dense: the space.
+        query: (dim,) float32, transformed like stored rows.
+        k: any size; no more than there are is returned.
+        ef: beam width of graph searches.
+        allowed: only these slots, None for all.
+        exact: score every row.
+
+    Returns:
+        (m,) slots and (m,) similarities, larger is nearer, ties by ascending slot.
+    """
+    live = dense.live if allowed is None else slot_sets.intersect(dense.live, allowed)
+    found = [
+        segment.search(query, k, ef, live, None, exact=exact) for segment in dense.segments
+    ]
+    if dense.unsealed.count:
+        found.append(_search_unsealed(dense, query, k, live))
+    if not found:
+        return np.zeros(0, np.uint64), np.zeros(0, np.float32)
+    if len(found) == 1:
+        return found[0]
+    slots = np.concatenate([part[0] for part in found])
+    similarities = np.concatenate([part[1] for part in found])
+    order = np.lexsort((slots, -similarities))[:k]
+    return slots[order], similarities[order]
+
+
+def _search_unsealed(dense: DenseView, query: Floats, k: int, live: Bits) -> tuple[_Slots, Floats]:
+    slots = dense.unsealed.slots[: dense.unsealed.count]
+    rows = dense.unsealed.rows[: dense.unsealed.count]
+    alive = slot_sets.test(live, slots)
+    positions, similarities = flat.search(dense.space, query, rows, k, None if alive.all() else np.flatnonzero(alive))
+    return slots[positions], similarities
+
+
+def _dense_target(view: View, using: str, vector: Vector) -> tuple[DenseView, Floats]:
+    """Return the searched space and the transformed (dim,) query, after checking that they fit."""
+    config = view.snapshot.config
+    if using in config.sparse:
+        if not isinstance(vector, Sparse):
+            raise kind_error(vector, when_applied=False)
+        msg = "nearest search on sparse vectors is not implemented yet"
+        raise UnsupportedError(msg)
+    params = config.vectors.get(using)
+    if params is None:
+        raise unknown_vector_name(using)
+    if isinstance(vector, Sparse):
+        raise kind_error(vector, when_applied=False)
+    if vector.dim != params.size:
+        raise dimension_error(params.size, vector.dim, when_applied=False)
+    if params.multivector_config is not None:
+        msg = "nearest search on multi-vectors is not implemented yet"
+        raise UnsupportedError(msg)
+    if isinstance(vector, Multi):
+        raise kind_error(vector, when_applied=False)
+    dense = view.snapshot.dense[using]
+    return dense, dense.space.query(np.frombuffer(vector.data, "<f4").reshape(1, -1))[0]
+
+
+def _stored_vector(view: View, point_id: PointId, name: str) -> Vector:
+    slot = view.slots_of((point_id,))[0]
+    if slot is None:
+        raise point_not_found(point_id)
+    vector = view.vector(name, slot)
+    if vector is None:
+        msg = f'Vector with name "{name}" for point not found'
+        raise NotFoundError(msg)
+    return vector
+
+
+def _check_names(view: View, selectors: Selectors) -> None:
+    for name in selectors.vectors.names or ():
+        if name not in view.snapshot.config.vector_numbers:
+            raise unknown_vector_name(name)
+
+
+def _hits(view: View, slots: _Slots, scores: Floats, offset: int, selectors: Selectors) -> list[ScoredRecord]:
+    """Read the winners behind the offset; equal scores go by ascending id."""
+    found = [
+        (score, view.record(slot), slot)
+        for score, slot in zip(scores[offset:].tolist(), slots[offset:].tolist(), strict=True)
+    ]
+    order = range(len(found))
+    if len({score for score, _, _ in found}) < len(found):
+        rank = {score: place for place, score in reversed(list(enumerate(score for score, _, _ in found)))}
+        order = sorted(order, key=lambda i: (rank[found[i][0]], found[i][1].point_id))
+    return [
+        ScoredRecord(
+            found[i][1].point_id,
+            found[i][0],
+            found[i][1].seq,
+            view.payload(found[i][1], selectors.payload),
+            view.vectors(found[i][2], selectors.vectors),
+        )
+        for i in order
+    ]
+
+
+def _scroll(view: View, query: ScrollQuery) -> list[ScoredRecord]:
+    matching = None if query.filter is None else filtering.evaluate(query.filter, view.snapshot.live, view.slots_of)
+    hits: list[ScoredRecord] = []
+    skipped = 0
+    for point_id, slot in view.store.points.scan(view.txn, None):
+        if matching is not None and not matching[slot >> 3] >> (slot & 7) & 1:
+            continue
+        if skipped < query.offset:
+            skipped += 1
+            continue
+        if len(hits) == query.limit:
+            break
+        record = view.record(slot, point_id)
+        payload = view.payload(record, query.selectors.payload)
+        hits.append(ScoredRecord(point_id, 1.0, 0, payload, view.vectors(slot, query.selectors.vectors)))
+    return hits

@@ -1,0 +1,359 @@
+"""The state of a collection within one write transaction, and the one function that applies operations to it.
+
+Live writes, recovery and followers go through `Transition.apply`. Changes of live sets and of the head are collected and
+written once, by `finish`; everything else is written at once. Nothing is visible before the transaction commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Protocol, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointstore.core.operation import (
+    AddVector,
+    Column,
+    DenseColumn,
+    DropVector,
+    MergePayload,
+    MultiColumn,
+    Nothing,
+    Operation,
+    PutPoints,
+    PutVectors,
+    RemovePayload,
+    RemovePoints,
+    RemoveVectors,
+    ReplacePayload,
+    SparseColumn,
+)
+from pointstore.core.path import Path, delete, merge, merge_at
+from pointstore.core.payload import pack_payload, unpack_payload
+from pointstore.core.point import PointId
+from pointstore.core.schema import CollectionConfig, SparseVectorParams, VectorParams
+from pointstore.core.space import Rows, space_of
+from pointstore.core.vector import Multi, Sparse
+from pointstore.storage.collection import CollectionStore
+from pointstore.storage.env import Txn
+from pointstore.storage.keys import POINTS_SPACE
+from pointstore.storage.live import BLOCK_SLOTS, Bits
+from pointstore.storage.meta import Head, advanced
+from pointstore.storage.points import PointRecord, check_id, pack_point
+
+_Slots = NDArray[np.uint64]
+
+
+class SealedRows(Protocol):
+    """Rows of segments, for vectors that move to a new slot."""
+
+    def row(self, number: int, slot: int) -> Rows:
+        """Return the (dim,) row of a slot of a dense space."""
+        ...
+
+
+class Transition:
+    """One write transaction on a collection.
+
+    Args:
+        store: the collection's databases.
+        txn: the open write transaction.
+        config: the configuration as of this transaction.
+        sealed: reads rows that are in segments.
+    """
+
+    def __init__(self, store: CollectionStore, txn: Txn, head: Head, config: CollectionConfig, sealed: SealedRows) -> None:
+        self.store = store
+        self.txn = txn
+        self.head = head
+        self.config = config
+        self._sealed = sealed
+        self._live: dict[tuple[int, int], Bits] = {}
+        self._changed: set[tuple[int, int]] = set()
+        self._config_changed = False
+        self._segments_changed = False
+
+    def append(self, operation: Operation) -> int:
+        """Log an operation and apply it; return its number."""
+        # Changes of the schema take two numbers, as in the reference.
+        step = 2 if isinstance(operation, AddVector | DropVector) else 1
+        seq = self.head.seq + step
+        size = self.store.log.append(self.txn, seq, operation)
+        self.head = replace(self.head, seq=seq, log_bytes=self.head.log_bytes + size)
+        self.apply(seq, operation)
+        return seq
+
+    def apply(self, seq: int, operation: Operation) -> None:
+        """Apply a logged operation. Depends on nothing but the state; cannot fail for a client's reason."""
+        match operation:
+            case PutPoints(ids, payloads, columns):
+                self._put_points(seq, ids, payloads, columns)
+            case RemovePoints(ids):
+                self._remove_points(ids)
+            case PutVectors(ids, columns):
+                self._put_vectors(seq, ids, columns)
+            case RemoveVectors(ids, numbers):
+                self._remove_vectors(seq, ids, numbers)
+            case MergePayload(ids, payload, key):
+                self._merge_payload(seq, ids, payload, key)
+            case ReplacePayload(ids, payload):
+                for slot, record in self._records(ids):
+                    self._replace(slot, record, seq, payload)
+            case RemovePayload(ids, keys):
+                self._remove_payload(seq, ids, keys)
+            case AddVector(name, params):
+                self._add_vector(name, params)
+            case DropVector(name):
+                self._drop_vector(name)
+            case Nothing():
+                pass
+            case _:
+                assert_never(operation)
+
+    def finish(self) -> Head:
+        """Write what was collected; the last call before the commit."""
+        self.head = advanced(self.head, config=self._config_changed, segments=self._segments_changed)
+        for space, block in sorted(self._changed):
+            self.store.live.put_block(self.txn, space, block, self._live[space, block], self.head.version)
+        if self._config_changed:
+            self.store.meta.put_config(self.txn, self.config)
+        self.store.meta.put_head(self.txn, self.head)
+        return self.head
+
+    def slots_of(self, ids: Iterable[PointId]) -> list[int | None]:
+        """Return the slots of ids, None for those that do not exist."""
+        return self.store.points.slots_of(self.txn, ids)
+
+    def live_points(self) -> Bits:
+        """Return the live points as bits over all slots, changes of this transaction included."""
+        blocks = -(-self.head.next_slot // BLOCK_SLOTS)
+        if not blocks:
+            return np.zeros(0, np.uint8)
+        return np.concatenate([self._block(POINTS_SPACE, block) for block in range(blocks)])
+
+    def has_vector(self, number: int, slot: int) -> bool:
+        """Tell whether the live slot has a vector of the space."""
+        block, bit = divmod(slot, BLOCK_SLOTS)
+        return bool(self._block(number, block)[bit >> 3] >> (bit & 7) & 1)
+
+    def _put_points(
+        self, seq: int, ids: Sequence[PointId], payloads: Sequence[bytes], columns: Sequence[Column]
+    ) -> None:
+        first = self.head.next_slot
+        old = [slot for slot in self.slots_of(ids) if slot is not None]
+        if old:
+            self._release(old)
+        records = [pack_point(point_id, seq, payload) for point_id, payload in zip(ids, payloads, strict=True)]
+        self._put_records(first, ids, records, added=len(ids) - len(old))
+        for column in columns:
+            self._put_column(first, column)
+
+    def _put_records(self, first: int, ids: Sequence[PointId], records: Sequence[bytes], added: int) -> None:
+        self.store.points.put_new(self.txn, first, ids, records)
+        self._mark(POINTS_SPACE, np.arange(first, first + len(ids), dtype=np.uint64))
+        self.head = replace(self.head, next_slot=first + len(ids), points=self.head.points + added)
+
+    def _put_column(self, first: int, column: Column) -> None:
+        if not column.positions.size:
+            return
+        slots = (column.positions + first).astype(np.uint64)
+        if isinstance(column, DenseColumn):
+            self.store.vectors.put_block(self.txn, column.number, slots, column.rows)
+        else:
+            for slot, vector in zip(slots.tolist(), column.vectors, strict=True):
+                self.store.vectors.put_one(self.txn, column.number, slot, vector)
+        self._mark(column.number, slots)
+
+    def _remove_points(self, ids: Sequence[PointId]) -> None:
+        found = [(point_id, slot) for point_id, slot in zip(ids, self.slots_of(ids), strict=True) if slot is not None]
+        if not found:
+            return
+        self._release([slot for _, slot in found])
+        for point_id, _ in found:
+            self.store.points.drop_id(self.txn, point_id)
+        self.head = replace(self.head, points=self.head.points - len(found))
+
+    def _release(self, slots: Sequence[int]) -> None:
+        """Take slots out of every live set and remove what is stored under them, except rows in blocks."""
+        freed = np.array(slots, np.uint64)
+        for number in self.config.vector_numbers.values():
+            for slot in self._unmark(number, freed):
+                if number not in self._dense_numbers():
+                    self.store.vectors.drop_one(self.txn, number, slot)
+        self._unmark(POINTS_SPACE, freed)
+        for slot in slots:
+            self.store.points.drop_slot(self.txn, slot)
+
+    def _put_vectors(self, seq: int, ids: Sequence[PointId], columns: Sequence[Column]) -> None:
+        first = self.head.next_slot
+        records = self._records(ids)
+        old = [slot for slot, _ in records]
+        kept = [self._kept_column(number, old, columns) for number in self._dense_numbers()]
+        moved = self._kept_vectors(old, columns)
+        self._release(old)
+        packed = [pack_point(record.point_id, seq, record.payload) for _, record in records]
+        self._put_records(first, ids, packed, added=0)
+        for column in (*kept, *(column for column in columns if not isinstance(column, DenseColumn)), *moved):
+            if column is not None:
+                self._put_column(first, column)
+
+    def _kept_column(self, number: int, old: Sequence[int], columns: Sequence[Column]) -> DenseColumn | None:
+        """Return the rows of a dense space after the update: given ones, and those that the points had before."""
+        given = next((c for c in columns if isinstance(c, DenseColumn) and c.number == number), None)
+        updated = set() if given is None else set(given.positions.tolist())
+        kept = [i for i, slot in enumerate(old) if i not in updated and self.has_vector(number, slot)]
+        if not kept:
+            return given
+        rows = np.stack([self._row(number, old[i]) for i in kept])
+        positions = np.array(kept, np.int64)
+        if given is None:
+            return DenseColumn(number, positions, rows)
+        # Slots within a block ascend.
+        positions = np.concatenate([given.positions, positions])
+        order = np.argsort(positions)
+        return DenseColumn(number, positions[order], np.concatenate([given.rows, rows])[order])
+
+    def _kept_vectors(self, old: Sequence[int], columns: Sequence[Column]) -> list[Column]:
+        """Return the sparse vectors and multi-vectors that the update leaves as they are, one column a vector."""
+        kept: list[Column] = []
+        for number in set(self.config.vector_numbers.values()) - self._dense_numbers():
+            updated = {p for c in columns if c.number == number for p in c.positions.tolist()}
+            for position, slot in enumerate(old):
+                vector = None if position in updated else self.store.vectors.one(self.txn, number, slot)
+                if vector is not None:
+                    kept.append(_single(number, position, vector))
+        return kept
+
+    def _row(self, number: int, slot: int) -> Rows:
+        name = next(name for name, found in self.config.vector_numbers.items() if found == number)
+        row = self.store.vectors.row(self.txn, number, space_of(self.config.vectors[name]), slot)
+        return self._sealed.row(number, slot) if row is None else row
+
+    def _remove_vectors(self, seq: int, ids: Sequence[PointId], numbers: Sequence[int]) -> None:
+        records = self._records(ids)
+        slots = np.array([slot for slot, _ in records], np.uint64)
+        for number in numbers:
+            for slot in self._unmark(number, slots):
+                if number not in self._dense_numbers():
+                    self.store.vectors.drop_one(self.txn, number, slot)
+        for slot, record in records:
+            self._replace(slot, record, seq, record.payload)
+
+    def _merge_payload(self, seq: int, ids: Sequence[PointId], payload: bytes, key: Path | None) -> None:
+        changes = unpack_payload(payload)
+        for slot, record in self._records(ids):
+            tree = unpack_payload(record.payload)
+            if key is None:
+                merge(tree, changes)
+            else:
+                merge_at(tree, key, changes)
+            self._replace(slot, record, seq, pack_payload(tree))
+
+    def _remove_payload(self, seq: int, ids: Sequence[PointId], keys: Sequence[Path]) -> None:
+        for slot, record in self._records(ids):
+            tree = unpack_payload(record.payload)
+            for key in keys:
+                delete(tree, key)
+            self._replace(slot, record, seq, pack_payload(tree))
+
+    def _records(self, ids: Sequence[PointId]) -> list[tuple[int, PointRecord]]:
+        """Return slot and record of points; those that are gone are left out."""
+        return [
+            (slot, check_id(self.store.points.record(self.txn, slot), point_id))
+            for point_id, slot in zip(ids, self.slots_of(ids), strict=True)
+            if slot is not None
+        ]
+
+    def _replace(self, slot: int, record: PointRecord, seq: int, payload: bytes) -> None:
+        self.store.points.replace(self.txn, slot, pack_point(record.point_id, seq, payload))
+
+    def _add_vector(self, name: str, params: VectorParams | SparseVectorParams) -> None:
+        if name in self.config.vector_numbers:
+            return
+        number = self.config.next_vector_number
+        config = replace(
+            self.config,
+            vector_numbers={**self.config.vector_numbers, name: number},
+            next_vector_number=number + 1,
+        )
+        if isinstance(params, VectorParams):
+            config = replace(config, vectors={**config.vectors, name: params}, single_vector=False)
+        else:
+            config = replace(config, sparse_vectors={**config.sparse, name: params}, single_vector=False)
+        self._set_config(config)
+
+    def _drop_vector(self, name: str) -> None:
+        number = self.config.number_of(name)
+        if number is None:
+            return
+        self.store.vectors.drop_space(self.txn, number)
+        self.store.live.drop_space(self.txn, number)
+        remaining = tuple(meta for meta in self.store.meta.segments(self.txn) if meta.vector != number)
+        self.store.meta.put_segments(self.txn, remaining)
+        self._segments_changed = True
+        for key in [key for key in self._live if key[0] == number]:
+            del self._live[key]
+            self._changed.discard(key)
+        self._set_config(
+            replace(
+                self.config,
+                vectors={key: value for key, value in self.config.vectors.items() if key != name},
+                sparse_vectors={key: value for key, value in self.config.sparse.items() if key != name} or None,
+                vector_numbers={key: value for key, value in self.config.vector_numbers.items() if key != name},
+                single_vector=False,
+            )
+        )
+
+    def _set_config(self, config: CollectionConfig) -> None:
+        self.config = config
+        self._config_changed = True
+
+    def _dense_numbers(self) -> set[int]:
+        return {
+            self.config.vector_numbers[name]
+            for name, params in self.config.vectors.items()
+            if params.multivector_config is None
+        }
+
+    def _block(self, space: int, block: int) -> Bits:
+        bits = self._live.get((space, block))
+        if bits is None:
+            bits = self._live[space, block] = self.store.live.block(self.txn, space, block)
+        return bits
+
+    def _mark(self, space: int, slots: _Slots) -> None:
+        for block, bits in _by_block(slots):
+            target = self._block(space, block)
+            np.bitwise_or.at(target, bits >> 3, _masks(bits))
+            self._changed.add((space, block))
+
+    def _unmark(self, space: int, slots: _Slots) -> list[int]:
+        """Clear bits; return the slots whose bit was set."""
+        cleared: list[int] = []
+        for block, bits in _by_block(slots):
+            target = self._block(space, block)
+            marked = bits[(target[bits >> 3] & _masks(bits)) != 0]
+            if marked.size:
+                np.bitwise_and.at(target, marked >> 3, ~_masks(marked))
+                self._changed.add((space, block))
+                cleared += (marked + block * BLOCK_SLOTS).tolist()
+        return cleared
+
+
+def _single(number: int, position: int, vector: Sparse | Multi) -> Column:
+    positions = np.array([position], np.int64)
+    if isinstance(vector, Sparse):
+        return SparseColumn(number, positions, (vector,))
+    return MultiColumn(number, positions, (vector,))
+
+
+def _by_block(slots: _Slots) -> list[tuple[int, NDArray[np.int64]]]:
+    """Split slots by live block: pairs of block number and bit numbers within it."""
+    blocks, bits = np.divmod(slots.astype(np.int64), BLOCK_SLOTS)
+    return [(int(block), bits[blocks == block]) for block in np.unique(blocks)]
+
+
+def _masks(bits: NDArray[np.int64]) -> NDArray[np.uint8]:
+    return np.left_shift(1, bits & 7).astype(np.uint8)

@@ -1,0 +1,261 @@
+"""What one request sees of a collection.
+
+A `Snapshot` is what a process keeps in memory of one version: configuration, live sets, unsealed rows, opened segments.
+Snapshots are immutable and share what did not change between versions. A `View` is a snapshot together with the read
+transaction of the same version, so everything a request reads belongs to one committed state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointstore.core.errors import CorruptionError, unknown_vector_name
+from pointstore.core.point import PointId
+from pointstore.core.projection import exclude, include
+from pointstore.core.payload import EMPTY, pack_payload, unpack_payload
+from pointstore.core.query import PayloadSelector, VectorSelector
+from pointstore.core.schema import CollectionConfig
+from pointstore.core.space import Rows, Space, space_of
+from pointstore.core.vector import Dense, NamedVectors, Vector
+from pointstore.index import slots as slot_sets
+from pointstore.index.dense import DenseSegment
+from pointstore.index.slots import Bits
+from pointstore.storage.collection import CollectionStore
+from pointstore.storage.env import Txn
+from pointstore.storage.keys import POINTS_SPACE
+from pointstore.storage.live import BLOCK_BYTES
+from pointstore.storage.meta import Head
+from pointstore.storage.points import PointRecord, check_id
+from pointstore.storage.segments import SegmentMeta, open_segment
+
+_ROWS_MIN = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """Rows of a dense space that are in no segment: (m,) ascending slots and (m, dim) rows, dead ones included.
+
+    Newer snapshots append behind `count` to the same arrays while they have room.
+    """
+
+    slots: NDArray[np.uint64]
+    rows: Rows
+    count: int
+
+    @property
+    def last_slot(self) -> int:
+        """Highest slot, -1 when there is none."""
+        return int(self.slots[self.count - 1]) if self.count else -1
+
+    def appended(self, slots: NDArray[np.uint64], rows: Rows) -> Unsealed:
+        """Return the rows with a block of newer ones behind them."""
+        count = self.count + len(slots)
+        target = self
+        if count > len(self.slots):
+            room = max(count, 2 * len(self.slots), _ROWS_MIN)
+            target = Unsealed(np.zeros(room, np.uint64), np.zeros((room, rows.shape[1]), rows.dtype), 0)
+            target.slots[: self.count] = self.slots[: self.count]
+            target.rows[: self.count] = self.rows[: self.count]
+        target.slots[self.count : count] = slots
+        target.rows[self.count : count] = rows
+        return Unsealed(target.slots, target.rows, count)
+
+
+@dataclass(frozen=True, slots=True)
+class DenseView:
+    """One dense space in a snapshot.
+
+    Attributes:
+        live: the live slots that have this vector.
+        segments: ascending by slot, all older than the unsealed rows.
+    """
+
+    number: int
+    space: Space
+    live: Bits
+    unsealed: Unsealed
+    segments: tuple[DenseSegment, ...]
+
+    def row(self, slot: int) -> Rows:
+        """Return the (dim,) row of a slot that has this vector.
+
+        Raises:
+            CorruptionError: neither segments nor unsealed rows hold it.
+        """
+        for segment in self.segments:
+            if segment.meta.first_slot <= slot <= segment.meta.last_slot:
+                return segment.rows_of(np.array([slot], np.uint64))[0]
+        position = int(np.searchsorted(self.unsealed.slots[: self.unsealed.count], np.uint64(slot)))
+        if position < self.unsealed.count and int(self.unsealed.slots[position]) == slot:
+            return self.unsealed.rows[position]
+        msg = f"no row of slot {slot} in space {self.number}"
+        raise CorruptionError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One version of a collection in memory.
+
+    Attributes:
+        live: the live points.
+        dense: dense spaces by name (not the multi-vector ones).
+        others: live sets of sparse and multi-vector spaces by name.
+        metas: all published segments.
+    """
+
+    head: Head
+    config: CollectionConfig
+    live: Bits
+    dense: dict[str, DenseView]
+    others: dict[str, Bits]
+    metas: tuple[SegmentMeta, ...] = field(default=())
+
+    def live_of(self, name: str) -> Bits:
+        """Return the live slots that have the named vector.
+
+        Raises:
+            WrongInputError: the collection has no such vector.
+        """
+        if name in self.dense:
+            return self.dense[name].live
+        if name in self.others:
+            return self.others[name]
+        raise unknown_vector_name(name)
+
+
+class View:
+    """A snapshot and its read transaction; valid until the request ends."""
+
+    __slots__ = ("snapshot", "store", "txn")
+
+    def __init__(self, store: CollectionStore, txn: Txn, snapshot: Snapshot) -> None:
+        self.store = store
+        self.txn = txn
+        self.snapshot = snapshot
+
+    def slots_of(self, ids: Iterable[PointId]) -> list[int | None]:
+        """Return the slots of ids, None for those that do not exist."""
+        return self.store.points.slots_of(self.txn, ids)
+
+    def record(self, slot: int, point_id: PointId | None = None) -> PointRecord:
+        """Return the record of a live slot; with an id, check that it is that point's."""
+        record = self.store.points.record(self.txn, slot)
+        return record if point_id is None else check_id(record, point_id)
+
+    def payload(self, record: PointRecord, selector: PayloadSelector) -> bytes:
+        """Return the selected part of a payload in wire encoding."""
+        if not selector.enable:
+            return EMPTY
+        if selector.include is None and selector.exclude is None:
+            return record.payload
+        tree = unpack_payload(record.payload)
+        if selector.include is not None:
+            tree = include(tree, selector.include)
+        if selector.exclude is not None:
+            tree = exclude(tree, selector.exclude)
+        return pack_payload(tree)
+
+    def vectors(self, slot: int, selector: VectorSelector) -> NamedVectors | None:
+        """Return the selected vectors of a live slot; None when none were asked for.
+
+        Raises:
+            WrongInputError: the selector names a vector that the collection does not have.
+        """
+        if not selector.enable:
+            return None
+        names: Sequence[str] = selector.names if selector.names is not None else tuple(self.snapshot.config.vector_numbers)
+        found = ((name, self.vector(name, slot)) for name in names)
+        return {name: vector for name, vector in found if vector is not None}
+
+    def vector(self, name: str, slot: int) -> Vector | None:
+        """Return one vector of a live slot, None when the point has none of that name.
+
+        Raises:
+            WrongInputError: the collection has no such vector.
+        """
+        live = self.snapshot.live_of(name)
+        if slot >> 3 >= live.size or not live[slot >> 3] >> (slot & 7) & 1:
+            return None
+        dense = self.snapshot.dense.get(name)
+        if dense is not None:
+            return Dense(dense.row(slot).astype("<f4", copy=False).tobytes())
+        return self.store.vectors.one(self.txn, self.snapshot.config.vector_numbers[name], slot)
+
+
+def empty_snapshot() -> Snapshot:
+    """Return the snapshot that every first one is loaded from; its versions precede all others."""
+    before = Head(version=-1, config_version=-1, segments_version=-1)
+    return Snapshot(before, CollectionConfig(), slot_sets.empty(0), {}, {})
+
+
+def load_snapshot(store: CollectionStore, txn: Txn, head: Head, previous: Snapshot) -> Snapshot:
+    """Return the snapshot of the transaction's version, taking over from an older one what did not change.
+
+    Raises:
+        SegmentGoneError: a segment was replaced since the transaction began; begin a new one.
+    """
+    config = store.meta.config(txn) if head.config_version != previous.head.config_version else previous.config
+    resealed = head.segments_version != previous.head.segments_version
+    metas = tuple(store.meta.segments(txn)) if resealed else previous.metas
+    since = previous.head.version
+    live = _live(store, txn, POINTS_SPACE, head, previous.live, since)
+    known = {view.number: view for view in previous.dense.values()}
+    known_others = {previous.config.vector_numbers[name]: bits for name, bits in previous.others.items()}
+    dense: dict[str, DenseView] = {}
+    others: dict[str, Bits] = {}
+    for name, number in config.vector_numbers.items():
+        params = config.vectors.get(name)
+        if params is None or params.multivector_config is not None:
+            before = known_others.get(number)
+            others[name] = _live(store, txn, number, head, before, since)
+        else:
+            dense[name] = _dense(store, txn, number, space_of(params), head, known.get(number), metas, since, resealed)
+    return Snapshot(head, config, live, dense, others, metas)
+
+
+def _dense(  # noqa: PLR0913  the parts of one space
+    store: CollectionStore,
+    txn: Txn,
+    number: int,
+    space: Space,
+    head: Head,
+    previous: DenseView | None,
+    metas: tuple[SegmentMeta, ...],
+    since: int,
+    resealed: bool,  # noqa: FBT001
+) -> DenseView:
+    live = _live(store, txn, number, head, None if previous is None else previous.live, since)
+    unsealed = Unsealed(np.zeros(0, np.uint64), np.zeros((0, space.dim), space.dtype), 0)
+    segments: tuple[DenseSegment, ...] = ()
+    if previous is not None and not resealed:
+        unsealed, segments = previous.unsealed, previous.segments
+    else:
+        opened = {segment.meta.uid: segment for segment in previous.segments} if previous else {}
+        segments = tuple(
+            opened.get(meta.uid) or DenseSegment(space, open_segment(store.segments_dir, meta))
+            for meta in metas
+            if meta.vector == number
+        )
+    for slots, rows in store.vectors.blocks(txn, number, space, after=unsealed.last_slot):
+        unsealed = unsealed.appended(slots, rows)
+    return DenseView(number, space, live, unsealed, segments)
+
+
+def _live(store: CollectionStore, txn: Txn, space: int, head: Head, previous: Bits | None, since: int) -> Bits:
+    """Return a live set with room for every slot, whole blocks; the previous array itself when nothing changed."""
+    size = -(-head.next_slot // (BLOCK_BYTES * 8)) * BLOCK_BYTES
+    bits = previous
+    for block, changed in store.live.changed(txn, space, since if previous is not None else -1):
+        if bits is previous:
+            bits = np.zeros(size, np.uint8)
+            if previous is not None:
+                bits[: previous.size] = previous
+        start = block * BLOCK_BYTES
+        bits[start : start + changed.size] = changed  # type: ignore[index]
+        bits[start + changed.size : start + BLOCK_BYTES] = 0  # type: ignore[index]
+    return np.zeros(size, np.uint8) if bits is None else bits

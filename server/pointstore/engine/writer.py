@@ -1,0 +1,107 @@
+"""Group commit: the writes of many threads in one transaction.
+
+Each thread queues its updates and then waits for its turn to commit. Whoever gets the turn takes everything that is
+queued by then, resolves, logs and applies it in one synced transaction, and the others find their results ready. Without
+contention that is no more than the transaction itself, on the caller's own thread. Requests of one group succeed and
+fail one by one, since resolving happens before anything of an operation is written.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from pointstore.core.errors import InsufficientStorageError, RequestError
+from pointstore.core.operation import Nothing, Operation
+from pointstore.core.update import Update
+from pointstore.engine.resolve import resolve
+from pointstore.engine.transition import Transition
+
+QUEUE_MAX = 1024
+"""Requests that may wait for a commit; more are refused."""
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    updates: Sequence[Update]
+    wait: bool
+    seqs: list[int] = field(default_factory=list)
+    error: Exception | None = None
+    done: bool = False
+
+
+class Writer:
+    """Commits the updates of one collection in one process; other processes take turns through LMDB's lock.
+
+    Args:
+        begin: opens the transaction; leaving it without an error finishes and commits.
+        check: refuses an update before it is resolved (strict mode, shard keys).
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], AbstractContextManager[Transition]],
+        check: Callable[[Update, Transition], None],
+    ) -> None:
+        self._begin = begin
+        self._check = check
+        self._queue: list[_Request] = []
+        self._queue_lock = threading.Lock()
+        self._turn = threading.Lock()
+
+    def write(self, updates: Sequence[Update], *, wait: bool) -> list[int]:
+        """Commit updates in order, each atomic and independent; return their log numbers once they are on disk.
+
+        With `wait` false an error that is only noticed when applied is dropped, and the update just takes its number.
+
+        Raises:
+            RequestError: an update was refused; those before it are committed, those after it not tried.
+            InsufficientStorageError: disk or map full, or too many writes wait; nothing was committed.
+        """
+        request = _Request(updates, wait)
+        with self._queue_lock:
+            if len(self._queue) >= QUEUE_MAX:
+                msg = f"more than {QUEUE_MAX} writes are waiting"
+                raise InsufficientStorageError(msg)
+            self._queue.append(request)
+        with self._turn:
+            if not request.done:
+                with self._queue_lock:
+                    group, self._queue = self._queue, []
+                self._commit(group)
+        if request.error is not None:
+            raise request.error
+        return request.seqs
+
+    def _commit(self, group: list[_Request]) -> None:
+        try:
+            with self._begin() as transition:
+                for request in group:
+                    self._run(request, transition)
+        except Exception as error:  # noqa: BLE001  handed to the thread whose request it was
+            self._isolate(group, error)
+        for request in group:
+            request.done = True
+
+    def _isolate(self, group: list[_Request], error: Exception) -> None:
+        """After the common transaction failed: give a lone request its error, or let each try by itself."""
+        for request in group:
+            request.seqs.clear()
+            request.error = error if len(group) == 1 else None
+        if len(group) > 1:
+            for request in group:
+                self._commit([request])
+
+    def _run(self, request: _Request, transition: Transition) -> None:
+        for update in request.updates:
+            try:
+                self._check(update, transition)
+                operation: Operation = resolve(update, transition)
+            except RequestError as error:
+                if request.wait or not error.when_applied:
+                    request.error = error
+                    return
+                operation = Nothing()
+            request.seqs.append(transition.append(operation))
