@@ -1,0 +1,407 @@
+"""Dense search over the rows of one segment: FAISS graphs, exact scans, and the choice between them.
+
+faiss is imported here and nowhere else. Graphs are HNSW (Malkov and Yashunin, arXiv:1603.09320); their labels are row
+numbers. A graph only proposes: similarities in a result are computed from the raw rows, in float32.
+
+Traps this module keeps away from its callers: search parameters without an efSearch would silently mean 16, an efSearch
+set at the index would race between threads, faiss keeps bare pointers into numpy arrays and selectors, and a float16
+store would turn large components into infinity.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from pointstore.core.schema import Distance
+from pointstore.core.space import Floats, Rows, Space
+from pointstore.index import flat
+from pointstore.index import slots as bits
+from pointstore.index.flat import Positions
+from pointstore.index.slots import Bits, Slots
+
+ROWS_PER_EF: Final = 10
+"""Cost of one unit of ef, in exact comparisons of a gathered row (measured; docs/adr/0004-dense-index.md)."""
+SELECTIVITY_EXPONENT: Final = 0.6
+"""How ef grows with 1 / selectivity to keep the recall (measured there)."""
+
+_HALF_MAX: Final = 65_504.0
+_SQUARE_SAFE: Final = 1e18
+_HALF_ERROR: Final = 1e-5
+_SAMPLE: Final = 64
+_M_RANGE: Final = (2, 512)
+_BLOCK_ROWS: Final = 16_384
+
+
+class Kind(StrEnum):
+    """How the rows of an indexed segment are searched; the name is stored in the segment list.
+
+    SCAN has no file: the rows are unfit for a graph (not finite, or their squares overflow), so an exact scan is final.
+    """
+
+    HALF = "hnsw-fp16"
+    BYTE = "hnsw-u8"
+    FLOAT = "hnsw-f32"
+    SCAN = "scan"
+
+
+class IndexRefusedError(Exception):
+    """An index file that cannot be used: unreadable, or not the index of these rows."""
+
+
+def blocks_of(rows: Rows) -> Iterable[Rows]:
+    """Yield consecutive pieces of rows that are modest in memory once they are float32."""
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        yield rows[start : start + _BLOCK_ROWS]
+
+
+def choose_kind(space: Space, blocks: Iterable[Rows]) -> Kind:
+    """Choose the most compact store whose errors do not matter for these rows.
+
+    float16 is refused beyond its range, and where its rounding is not small against the spread of the rows (large
+    common offsets, tiny components).
+    """
+    if space.dtype == np.uint8:
+        if space.distance is Distance.MANHATTAN:
+            return Kind.FLOAT
+        return Kind.HALF if space.distance is Distance.COSINE else Kind.BYTE
+    largest = 0.0
+    samples = []
+    for block in blocks:
+        rows = flat.widen(block)
+        # Written so that NaN fails too.
+        if rows.size and not (extreme := max(float(rows.max()), -float(rows.min()))) * math.sqrt(space.dim) < _SQUARE_SAFE:
+            return Kind.SCAN
+        largest = max(largest, extreme) if rows.size else largest
+        samples.append(rows[:: max(len(rows) // _SAMPLE, 1)].copy())
+    if space.distance is Distance.MANHATTAN or largest > _HALF_MAX:
+        return Kind.FLOAT
+    if space.dtype == np.float16 or not samples:
+        return Kind.HALF
+    sample = np.concatenate(samples).astype(np.float64)
+    error = np.square(sample - sample.astype(np.float16)).sum()
+    spread = np.square(sample - sample.mean(axis=0)).sum()
+    return Kind.FLOAT if error > _HALF_ERROR * spread else Kind.HALF
+
+
+class IndexBuilder:
+    """A graph in memory that grows by rows; used by one thread at a time.
+
+    Args:
+        space: how rows are compared.
+        kind: the store, not SCAN.
+        m: links of a node (twice as many on the lowest level), taken into 2..512.
+        ef_construct: candidates of an insertion.
+        threads: for `add`.
+    """
+
+    def __init__(self, space: Space, kind: Kind, m: int, ef_construct: int, threads: int) -> None:
+        self.kind = kind
+        self.space = space
+        self._threads = threads
+        links = min(max(m, _M_RANGE[0]), _M_RANGE[1])
+        metric = _metric(space)
+        if kind is Kind.FLOAT:
+            self._index: Any = faiss.IndexHNSWFlat(space.dim, links, metric)
+        else:
+            quantizer = faiss.ScalarQuantizer
+            store = quantizer.QT_8bit_direct if kind is Kind.BYTE else quantizer.QT_fp16
+            self._index = faiss.IndexHNSWSQ(space.dim, store, links, metric)
+            # These two stores learn nothing from it, but insist on the call.
+            self._index.train(np.zeros((1, space.dim), dtype=np.float32))
+        self._index.hnsw.efConstruction = max(ef_construct, 1)
+
+    @classmethod
+    def load(cls, path: Path, space: Space, kind: Kind, m: int, ef_construct: int, threads: int) -> IndexBuilder:  # noqa: PLR0913, PLR0917
+        """Read a written index to continue it with the same parameters.
+
+        Raises:
+            IndexRefusedError: it is not an index of this space and kind.
+
+        """
+        builder = cls(space, kind, m, ef_construct, threads)
+        builder._index = _read(path, space, kind, 0)  # noqa: SLF001  a constructor
+        builder._index.hnsw.efConstruction = max(ef_construct, 1)  # noqa: SLF001
+        return builder
+
+    @property
+    def rows(self) -> int:
+        """Number of rows so far."""
+        return int(self._index.ntotal)
+
+    def add(self, rows: Rows) -> None:
+        """Insert (m, dim) stored rows as the next row numbers."""
+        # The number of threads is a property of the calling thread, so workers are not affected.
+        faiss.omp_set_num_threads(self._threads)
+        for block in blocks_of(rows):
+            self._index.add(np.ascontiguousarray(_comparable(self.space, block)))
+
+    def write(self, path: Path) -> None:
+        """Write the index file.
+
+        Raises:
+            OSError: it could not be written.
+
+        """
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as error:
+            raise OSError(str(error)) from error
+
+
+class DenseIndex:
+    """An index file opened for searches by any number of threads; its pages are shared between processes.
+
+    Args:
+        path: the index file.
+        space: how rows are compared.
+        kind: as published.
+        slots: (m,) uint64 ascending, the slot of every row.
+
+    Raises:
+        IndexRefusedError: the file cannot be used.
+    """
+
+    def __init__(self, path: Path, space: Space, kind: Kind, slots: Slots) -> None:
+        self._index = _read(path, space, kind, faiss.IO_FLAG_MMAP_IFC)
+        if self._index.ntotal != len(slots):
+            raise IndexRefusedError(f"{path}: {self._index.ntotal} rows for {len(slots)} slots")
+        self._dim = space.dim
+        self._first = int(slots[0])
+        self._bytes = slice(self._first >> 3, (int(slots[-1]) >> 3) + 1)
+        self._labels: Any = None
+        if int(slots[-1]) - self._first + 1 != len(slots):
+            self._labels = faiss.Int64Vector()
+            places = slots.astype(np.int64) - (self._first & ~7)
+            faiss.copy_array_to_vector(places, self._labels)
+        self._local = threading.local()
+
+    def search(self, query: Floats, k: int, ef: int, live: Bits | None) -> Positions:
+        """Return at most k row numbers near the query, in no particular order.
+
+        Args:
+            query: (dim,) float32, transformed.
+            k: at least 1.
+            ef: candidates kept during the search, at least k.
+            live: slots to choose from, any slot by default.
+
+        """
+        scratch = self._scratch(k)
+        scratch.query[:] = query
+        if live is None:
+            scratch.plain.efSearch = ef
+            self._index.search_c(1, scratch.query_pointer, k, scratch.distance_pointer, scratch.label_pointer, scratch.plain)
+        else:
+            selected = self._aligned(live[self._bytes])
+            # faiss counts the size of the bitmap in bytes; places beyond it are not selected.
+            scratch.bitmap.n = selected.size
+            scratch.bitmap.bitmap = faiss.swig_ptr(selected)
+            scratch.selecting.efSearch = ef
+            self._index.search_c(
+                1, scratch.query_pointer, k, scratch.distance_pointer, scratch.label_pointer, scratch.selecting
+            )
+        labels = scratch.labels[:k]
+        return labels[labels >= 0]
+
+    def _aligned(self, selected: Bits) -> Bits:
+        """Return the bitmap that the selector reads: by row number where slots have no gaps, else by place."""
+        shift = self._first & 7
+        if self._labels is not None or not shift or not selected.size:
+            return selected if selected.size else np.zeros(1, dtype=np.uint8)
+        result = selected >> np.uint8(shift)
+        result[:-1] |= selected[1:] << np.uint8(8 - shift)
+        return result
+
+    def _scratch(self, k: int) -> _Scratch:
+        scratch: _Scratch | None = getattr(self._local, "scratch", None)
+        if scratch is None or scratch.labels.size < k:
+            scratch = self._local.scratch = _Scratch(self._dim, k, self._labels)
+        return scratch
+
+
+class _Scratch:
+    """What one thread reuses between searches: every call into faiss gives up the interpreter lock, so few are made."""
+
+    def __init__(self, dim: int, k: int, labels: Any) -> None:  # noqa: ANN401  a faiss vector
+        self.query = np.empty(dim, dtype=np.float32)
+        self.distances = np.empty(max(k, 32), dtype=np.float32)
+        self.labels = np.empty(max(k, 32), dtype=np.int64)
+        self.query_pointer = faiss.swig_ptr(self.query)
+        self.distance_pointer = faiss.swig_ptr(self.distances)
+        self.label_pointer = faiss.swig_ptr(self.labels)
+        self.plain = faiss.SearchParametersHNSW()
+        self.bitmap = faiss.IDSelectorBitmap(1, faiss.swig_ptr(np.zeros(1, dtype=np.uint8)))
+        self.selecting = faiss.SearchParametersHNSW()
+        self.translated = None if labels is None else faiss.IDSelectorTranslated(labels, self.bitmap)
+        self.selecting.sel = self.bitmap if self.translated is None else self.translated
+
+
+class DenseSegment:
+    """A segment opened for searches by any number of threads.
+
+    Args:
+        space: how rows are compared.
+        slots: (m,) uint64, ascending.
+        rows: (m, dim) in the stored dtype.
+        index: None for an exact scan.
+    """
+
+    def __init__(self, space: Space, slots: Slots, rows: Rows, index: DenseIndex | None) -> None:
+        self.space = space
+        self.slots = slots
+        self.rows = rows
+        self.first_slot = int(slots[0])
+        self.last_slot = int(slots[-1])
+        self._index = index
+        self._dense = self.last_slot - self.first_slot + 1 == len(slots)
+
+    @property
+    def indexed(self) -> bool:
+        """Whether there is a graph."""
+        return self._index is not None
+
+    def search(  # noqa: PLR0913
+        self,
+        query: Floats,
+        k: int,
+        ef: int,
+        live: Bits | None = None,
+        selected: int | None = None,
+        *,
+        exact: bool = False,
+    ) -> tuple[Slots, Floats]:
+        """Find the k nearest rows among the live ones; never fewer than there are.
+
+        Args:
+            query: (dim,) float32, transformed by `Space.query`.
+            k: number of results wanted.
+            ef: candidates of an unfiltered search; raised here as far as `live` demands.
+            live: slots to choose from, all of the segment by default. It may have bits of slots that are not in the
+                segment only outside the range first_slot..last_slot: others would cost time, not correctness.
+            selected: popcount of `live` over that range, when the caller knows it.
+            exact: no approximation.
+
+        Returns:
+            Slots and exact similarities, best first, equal ones by slot.
+
+        """
+        count = len(self.slots)
+        if live is not None:
+            selected = bits.popcount(live, self.first_slot, self.last_slot + 1) if selected is None else selected
+            count = min(selected, count)
+        if k <= 0 or count == 0:
+            return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.float32)
+        everything = live is None or count == len(self.slots)
+        found = None if exact or self._index is None else self._approximate(query, k, ef, None if everything else live, count)
+        if found is None:
+            # With stray bits in range, a full count does not mean that every row is selected: look at the bits.
+            positions, similarities = flat.search(
+                self.space, query, self.rows, k, None if live is None else self._positions(live, count)
+            )
+        else:
+            positions, similarities = found
+        return self.slots[positions], similarities
+
+    def rows_of(self, slots: Slots) -> Rows:
+        """Return the (m, dim) stored rows of slots that are all in the segment.
+
+        Raises:
+            KeyError: a slot is not in the segment.
+
+        """
+        positions = slots - np.uint64(self.first_slot) if self._dense else np.searchsorted(self.slots, slots)
+        if slots.size and (int(positions.max()) >= len(self.slots) or not np.array_equal(self.slots[positions], slots)):
+            raise KeyError("a slot that is not in the segment")
+        return self.rows.take(positions.astype(np.int64), axis=0)
+
+    def _approximate(
+        self, query: Floats, k: int, ef: int, live: Bits | None, selected: int
+    ) -> tuple[Positions, Floats] | None:
+        """Ask the graph; None when an exact scan is cheaper or the graph found too little."""
+        if self._index is None:
+            return None
+        ef = raised_ef(max(ef, k), selected / len(self.slots))
+        if selected <= ROWS_PER_EF * ef or not math.isfinite(float(query @ query)):
+            return None
+        # The store rounds: a few more candidates than wanted, put into order by the raw rows.
+        wanted = max(k, min(ef, 2 * k))
+        candidates = self._index.search(query, wanted, ef, live)
+        if candidates.size < min(wanted, selected):
+            return None
+        candidates.sort()
+        similarities = self.space.similarity(query, flat.widen(self.rows.take(candidates, axis=0)))
+        best = np.argsort(-similarities, kind="stable")[:k]
+        return candidates[best], similarities[best]
+
+    def _positions(self, live: Bits, selected: int) -> Positions:
+        """Return the row numbers of the live slots, ascending."""
+        if not self._dense and selected * 16 > len(self.slots):
+            return np.flatnonzero(bits.test(live, self.slots))
+        members = bits.to_slots(live, self.first_slot, self.last_slot + 1)
+        if self._dense:
+            return (members - np.uint64(self.first_slot)).astype(np.int64)
+        places = np.searchsorted(self.slots, members)
+        return places[self.slots[places] == members]
+
+
+def open_dense(space: Space, slots: Slots, rows: Rows, path: Path | None, kind: str | None) -> DenseSegment:
+    """Open a segment for searches.
+
+    Args:
+        space: how rows are compared.
+        slots: (m,) uint64, ascending.
+        rows: (m, dim) in the stored dtype.
+        path: the index file, None for none.
+        kind: the published kind of index.
+
+    Returns:
+        The segment; with `indexed` False when the file was refused: it is searched exactly then.
+
+    """
+    index = None
+    if path is not None and kind in (Kind.HALF, Kind.BYTE, Kind.FLOAT):
+        try:
+            index = DenseIndex(path, space, Kind(kind), slots)
+        except IndexRefusedError:
+            index = None
+    return DenseSegment(space, slots, rows, index)
+
+
+def raised_ef(ef: int, selectivity: float) -> int:
+    """Return the ef that keeps the recall of `ef` when only a share of the rows may be returned."""
+    return ef if selectivity >= 1 else math.ceil(ef * selectivity**-SELECTIVITY_EXPONENT)
+
+
+def _metric(space: Space) -> int:
+    if space.distance is Distance.EUCLID:
+        return int(faiss.METRIC_L2)
+    return int(faiss.METRIC_L1 if space.distance is Distance.MANHATTAN else faiss.METRIC_INNER_PRODUCT)
+
+
+def _comparable(space: Space, rows: Rows) -> Floats:
+    """Return rows as the index holds them: float32, of unit length where only angles count."""
+    result = flat.widen(rows)
+    if space.distance is Distance.COSINE and space.dtype == np.uint8:
+        lengths = np.sqrt(np.einsum("ij,ij->i", result, result))
+        result /= np.where(lengths > 0, lengths, np.float32(1))[:, None]
+    return result
+
+
+def _read(path: Path, space: Space, kind: Kind, flags: int) -> Any:  # noqa: ANN401  a faiss index
+    """Read an index file and check that it is one of this space and kind."""
+    try:
+        index = faiss.read_index(str(path), flags)
+    except (RuntimeError, MemoryError) as error:
+        raise IndexRefusedError(f"{path}: {error}") from error
+    expected = faiss.IndexHNSWFlat if kind is Kind.FLOAT else faiss.IndexHNSWSQ
+    if not isinstance(index, expected) or index.d != space.dim or index.metric_type != _metric(space):
+        raise IndexRefusedError(f"{path}: not a {kind} index of {space.dim} dimensions")
+    return index
