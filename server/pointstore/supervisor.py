@@ -33,10 +33,6 @@ READY_LINE: Final = b"ready\n"
 DRAIN_MARGIN_S: Final = 5.0
 """Seconds beyond the grace period after which a process that still drains is ended by force."""
 
-_BACKOFF_FIRST_S: Final = 0.1
-_BACKOFF_MAX_S: Final = 5.0
-_DEATHS_MAX: Final = 10
-_DEATHS_WINDOW_S: Final = 60.0
 # Whatever the optimizer is in the middle of is repeated after the next start, so nobody waits long for it.
 _OPTIMIZER_DRAIN_S: Final = 2.0
 _DRAIN_LOOK_S: Final = 0.05
@@ -46,6 +42,20 @@ _log = structlog.stdlib.get_logger(__name__)
 
 class _GaveUpError(Exception):
     """A child cannot be kept alive, or the data directory cannot be recovered; the text is for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """How soon a dead child is started again, and how many deaths end the server."""
+
+    deaths_max: int = 10
+    window_s: float = 60.0
+    first_delay_s: float = 0.1
+    delay_max_s: float = 5.0
+
+    def delay_s(self, deaths: int) -> float:
+        """Return the seconds to wait after that many deaths (1 or more) within the window."""
+        return min(self.delay_max_s, self.first_delay_s * 2 ** (deaths - 1))
 
 
 @dataclass(slots=True)
@@ -58,23 +68,30 @@ class _Child:
     ready_fd: int | None = None
     ready: bool = False
     restart_at: float = 0.0
-    deaths: deque[float] = field(default_factory=lambda: deque(maxlen=_DEATHS_MAX))
+    deaths: deque[float] = field(default_factory=deque)
 
-    def count_death(self, now: float) -> bool:
-        """Note a death, plan the restart; return True when it died too often to go on."""
+    def count_death(self, now: float, window_s: float) -> int:
+        """Note a death; return how many there were within the window."""
         self.deaths.append(now)
-        recent = [death for death in self.deaths if now - death <= _DEATHS_WINDOW_S]
-        self.restart_at = now + min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** (len(recent) - 1))
-        return len(recent) == _DEATHS_MAX
+        while now - self.deaths[0] > window_s:
+            self.deaths.popleft()
+        return len(self.deaths)
 
 
 class Supervisor:
     """One running server. Use an instance once, from the main thread (it handles signals)."""
 
-    def __init__(self, settings: Settings, *, command: Sequence[str] = (sys.executable, "-m", "pointstore")) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        command: Sequence[str] = (sys.executable, "-m", "pointstore"),
+        policy: RestartPolicy = RestartPolicy(),
+    ) -> None:
         """Prepare a server; `command` is the program that runs the children, before their arguments."""
         self._settings = settings
         self._command = tuple(command)
+        self._policy = policy
         self._workers = [_Child(f"worker-{i}", ("worker", str(i))) for i in range(settings.workers)]
         self._optimizer = _Child("optimizer", ("optimizer",))
         self._stop_requested = False
@@ -169,14 +186,16 @@ class Supervisor:
         if status is None:
             return
         self._bury(child)
-        if child.count_death(now):
+        deaths = child.count_death(now, self._policy.window_s)
+        if deaths >= self._policy.deaths_max:
             message = (
-                f"{child.name} died {_DEATHS_MAX} times within {_DEATHS_WINDOW_S:.0f} s, "
+                f"{child.name} died {deaths} times within {self._policy.window_s:.0f} s, "
                 f"the last time with {_describe(status)}; giving up"
             )
             raise _GaveUpError(message)
-        delay_s = round(child.restart_at - now, 3)
-        _log.warning("child died", child=child.name, ended_with=_describe(status), restart_in_s=delay_s)
+        delay_s = self._policy.delay_s(deaths)
+        child.restart_at = now + delay_s
+        _log.warning("child died", child=child.name, ended_with=_describe(status), restart_in_s=round(delay_s, 3))
 
     def _became_ready(self, child: _Child) -> bool:
         """Return True once, when the process has reported that it is ready."""

@@ -1,0 +1,201 @@
+"""The supervisor: what it refuses, what it restarts, and how a server ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+from pointstore.config import usable_cores
+from pointstore.supervisor import RestartPolicy
+from tests.conftest import is_alive, server_environment, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Server
+
+
+def pointstore(*arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "pointstore", *arguments],
+        env=server_environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def check_health(address: str) -> HealthCheckResponse:
+    """Call Health/Check on a channel of its own, retrying while a worker is away."""
+    with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        call = channel.unary_unary("/grpc.health.v1.Health/Check")
+        reply: bytes = call(HealthCheckRequest().SerializeToString(), timeout=20, wait_for_ready=True)
+    return HealthCheckResponse.FromString(reply)
+
+
+def run_with_children(script: str, data_dir: Path, *, deaths_max: int = 3) -> subprocess.CompletedProcess[str]:
+    """Run a supervisor whose children are `script` instead of the real program."""
+    program = f"""
+import sys
+from pathlib import Path
+from pointstore.config import Settings
+from pointstore.supervisor import RestartPolicy, Supervisor
+settings = Settings(port=0, workers=1, data_dir=Path({str(data_dir)!r}))
+policy = RestartPolicy(deaths_max={deaths_max})
+sys.exit(Supervisor(settings, command=(sys.executable, "-c", {script!r}), policy=policy).run())
+"""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=server_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_and_version_need_no_server() -> None:
+    helped = pointstore("serve", "--help")
+    assert helped.returncode == 0
+    assert "--data-dir" in helped.stdout
+    assert pointstore("version").stdout == "pointstore 0.1.0\n"
+
+
+def test_hidden_commands_refuse_to_run_by_hand() -> None:
+    ended = pointstore("worker", "0", "--control-fd", "0", "--ready-fd", "1")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("pointstore: this command is for")
+
+
+def test_unknown_or_bad_settings_are_refused_with_their_names(tmp_path: Path) -> None:
+    config = tmp_path / "settings.yaml"
+    config.write_text("prot: 1\noptimizer:\n  threads: 0\n")
+    ended = pointstore("serve", "--config", str(config))
+    assert ended.returncode == 1
+    assert "prot: " in ended.stderr
+    assert "optimizer.threads: " in ended.stderr
+
+
+def test_second_server_on_the_port_is_refused(server: Server, tmp_path: Path) -> None:
+    ended = pointstore("serve", "--port", str(server.port), "--data-dir", str(tmp_path / "other"))
+    assert (ended.returncode, ended.stderr) == (1, f"pointstore: port {server.port} on 127.0.0.1 is in use\n")
+    assert check_health(server.address).status == HealthCheckResponse.SERVING
+
+
+def test_second_server_on_the_data_directory_is_refused(server: Server) -> None:
+    ended = pointstore("serve", "--port", "0", "--data-dir", str(server.data_dir))
+    text = f"pointstore: data directory {server.data_dir} is in use by another server (pid {server.pid})\n"
+    assert (ended.returncode, ended.stderr) == (1, text)
+
+
+def test_data_directory_stays_locked_while_an_orphaned_worker_lives(server: Server) -> None:
+    frozen = server.worker_pids()[0]
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        server.kill_supervisor()
+        ended = pointstore("serve", "--port", "0", "--data-dir", str(server.data_dir))
+        assert ended.returncode == 1
+        assert "is in use by another server" in ended.stderr
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    server.wait_for_release()
+
+
+def test_sigterm_ends_everything_with_status_0(server: Server) -> None:
+    children = server.child_pids()
+    assert sorted(children) == ["optimizer", "worker-0", "worker-1"]
+    started = time.monotonic()
+    assert server.terminate() == 0
+    assert time.monotonic() - started < 10
+    assert not any(is_alive(pid) for pid in children.values())
+    assert server.log.count("drained") == 2
+
+
+def test_signals_during_the_drain_do_not_break_it(server: Server) -> None:
+    server.process.terminate()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        time.sleep(0.05)
+        if server.process.poll() is None:
+            server.process.send_signal(number)
+    assert server.process.wait(20) == 0
+    assert server.log.count("drained") == 2
+
+
+def test_killed_worker_is_replaced(server: Server) -> None:
+    before = server.worker_pids()
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(lambda: server.log.count("ready ") >= 4, "the replacement reports that it is ready")
+    after = server.worker_pids()
+    assert len(after) == 2
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+    # The survivor is ended too, so only the replacement can answer.
+    os.kill(after[1], signal.SIGSTOP)
+    try:
+        wait_until(lambda: _one_of_many_answers(server.address), "the replacement answers")
+    finally:
+        os.kill(after[1], signal.SIGCONT)
+    assert server.terminate() == 0
+
+
+def _one_of_many_answers(address: str) -> bool:
+    """Open connections until one reaches a worker that runs; the kernel spreads them over all listeners."""
+    for _ in range(20):
+        with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            try:
+                channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=0.3)
+            except grpc.RpcError:
+                continue
+            return True
+    return False
+
+
+def test_killed_supervisor_takes_its_children_along(server: Server) -> None:
+    children = server.child_pids()
+    server.kill_supervisor()
+    wait_until(lambda: not any(is_alive(pid) for pid in children.values()), "the children have ended")
+    server.restart()
+    assert check_health(server.address).status == HealthCheckResponse.SERVING
+
+
+def test_optimizer_runs_at_low_priority_and_workers_are_pinned(start_server: Callable[..., Server]) -> None:
+    server = start_server(workers=len(usable_cores()), POINTSTORE__PIN_WORKERS="always")
+    children = server.child_pids()
+    optimizer = children.pop("optimizer")
+    assert os.getpriority(os.PRIO_PROCESS, optimizer) == 19
+    assert os.sched_getscheduler(optimizer) == os.SCHED_BATCH
+    assert os.sched_getaffinity(optimizer) == set(usable_cores())
+    assert sorted(core for pid in children.values() for core in os.sched_getaffinity(pid)) == usable_cores()
+
+
+def test_worker_that_keeps_dying_ends_the_server(tmp_path: Path) -> None:
+    script = "import sys, time; sys.exit(7) if 'worker' in sys.argv else 'recover' in sys.argv or time.sleep(60)"
+    ended = run_with_children(script, tmp_path / "data", deaths_max=3)
+    assert ended.returncode == 1
+    assert ended.stderr.endswith(
+        "pointstore: worker-0 died 3 times within 60 s, the last time with exit status 7; giving up\n"
+    )
+
+
+def test_failed_recovery_prevents_the_start(tmp_path: Path) -> None:
+    script = "import sys; print('ran', sys.argv[1]); sys.exit(4)"
+    ended = run_with_children(script, tmp_path / "data")
+    assert ended.returncode == 1
+    assert ended.stdout == "ran recover\n"
+    assert ended.stderr.endswith(f"recovery of data directory {tmp_path / 'data'} failed (exit status 4)\n")
+
+
+@pytest.mark.parametrize(("deaths", "delay_s"), [(1, 0.1), (2, 0.2), (5, 1.6), (7, 5.0), (40, 5.0)])
+def test_restart_delay_doubles_up_to_a_limit(deaths: int, delay_s: float) -> None:
+    assert RestartPolicy().delay_s(deaths) == pytest.approx(delay_s)
