@@ -11,7 +11,10 @@ from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any, TypeVar
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+from typing_extensions import TypeAliasType
+
+# A named alias, since pydantic has to follow the recursion.
+Json = TypeAliasType("Json", "None | bool | int | float | str | list[Json] | dict[str, Json]")
 """A payload or metadata value; int and float are distinct kinds and never converted into each other."""
 
 

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from pointstore.core.schema import Datatype, Distance, VectorParams
 
-Rows = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.uint8]
+Rows = NDArray[np.generic]
+"""Rows in a stored dtype: float32, float16 or uint8."""
 Floats = NDArray[np.float32]
 
 _EPSILON = np.float32(1.1920929e-7)
 _UNIT_TOLERANCE = np.float32(1e-6)
-_DTYPES = {Datatype.UINT8: np.dtype("u1"), Datatype.FLOAT16: np.dtype("<f2")}
-_FLOAT32 = np.dtype("<f4")
+RowDtype = np.dtype[np.float32] | np.dtype[np.float16] | np.dtype[np.uint8]
+
+_FLOAT32: RowDtype = np.dtype("<f4")
+_DTYPES: dict[Datatype, RowDtype] = {Datatype.UINT8: np.dtype("u1"), Datatype.FLOAT16: np.dtype("<f2")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Space:
 
     dim: int
     distance: Distance
-    dtype: np.dtype[np.float32] | np.dtype[np.float16] | np.dtype[np.uint8]
+    dtype: RowDtype
 
     @property
     def row_bytes(self) -> int:
@@ -57,14 +60,17 @@ class Space:
         candidates = rows.astype(np.float32, copy=False)
         if self.distance is Distance.COSINE and self.dtype == np.uint8:
             norms = np.sqrt(np.einsum("ij,ij->i", candidates, candidates)) * np.sqrt(query @ query)
-            products = candidates @ query
+            products: Floats = candidates @ query
             return np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
         if self.distance in (Distance.COSINE, Distance.DOT):
-            return candidates @ query
+            inner: Floats = candidates @ query
+            return inner
         difference = candidates - query
         if self.distance is Distance.EUCLID:
-            return -np.einsum("ij,ij->i", difference, difference)
-        return -np.abs(difference).sum(axis=1, dtype=np.float32)
+            squares: Floats = np.einsum("ij,ij->i", difference, difference)
+            return -squares
+        sums: Floats = np.abs(difference).sum(axis=1, dtype=np.float32)
+        return -sums
 
     def score_of(self, similarity: Floats) -> Floats:
         """Turn similarities into reply scores: the distance itself for Euclid and Manhattan."""
@@ -89,7 +95,7 @@ def normalize(rows: Floats) -> Floats:
     if not scale.any():
         return rows
     lengths = np.where(scale, np.sqrt(squares), np.float32(1.0))
-    return rows / lengths[:, None]
+    return np.divide(rows, lengths[:, None], dtype=np.float32)
 
 
 def to_uint8(rows: Floats) -> NDArray[np.uint8]:

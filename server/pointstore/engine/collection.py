@@ -28,11 +28,12 @@ from pointstore.engine.transition import Transition
 from pointstore.engine.view import Snapshot, View, empty_snapshot, load_snapshot
 from pointstore.engine.writer import Writer
 from pointstore.index import slots as slot_sets
+from pointstore.index.dense import Kind
 from pointstore.index.slots import Bits
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.keys import POINTS_SPACE
 from pointstore.storage.meta import advanced
-from pointstore.storage.segments import SegmentGoneError, SegmentMeta, has_index_file
+from pointstore.storage.segments import SegmentGoneError, SegmentMeta
 
 LOG_BYTES_MAX = 32 << 20
 """Size to which the optimizer cuts the log."""
@@ -292,7 +293,7 @@ class Collection:
                 unusable=frozenset(
                     segment.meta.uid
                     for segment in dense.segments
-                    if segment.meta.index is not None and not has_index_file(self.segments_dir, segment.meta)
+                    if segment.meta.index not in {None, Kind.SCAN} and not segment.dense.indexed
                 ),
             )
             for name, dense in snapshot.dense.items()

@@ -111,7 +111,7 @@ def nearest_slots(  # noqa: PLR0913  what a search consists of
     """
     live = dense.live if allowed is None else slot_sets.intersect(dense.live, allowed)
     found = [
-        segment.search(query, k, ef, live, None, exact=exact) for segment in dense.segments
+        segment.dense.search(query, k, ef, live, exact=exact) for segment in dense.segments
     ]
     if dense.unsealed.count:
         found.append(_search_unsealed(dense, query, k, live))
@@ -180,7 +180,7 @@ def _hits(view: View, slots: _Slots, scores: Floats, offset: int, selectors: Sel
         (score, view.record(slot), slot)
         for score, slot in zip(scores[offset:].tolist(), slots[offset:].tolist(), strict=True)
     ]
-    order = range(len(found))
+    order: Sequence[int] = range(len(found))
     if len({score for score, _, _ in found}) < len(found):
         rank = {score: place for place, score in reversed(list(enumerate(score for score, _, _ in found)))}
         order = sorted(order, key=lambda i: (rank[found[i][0]], found[i][1].point_id))

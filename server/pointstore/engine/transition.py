@@ -162,7 +162,8 @@ class Transition:
         if isinstance(column, DenseColumn):
             self.store.vectors.put_block(self.txn, column.number, slots, column.rows)
         else:
-            for slot, vector in zip(slots.tolist(), column.vectors, strict=True):
+            vectors: tuple[Sparse | Multi, ...] = column.vectors
+            for slot, vector in zip(slots.tolist(), vectors, strict=True):
                 self.store.vectors.put_one(self.txn, column.number, slot, vector)
         self._mark(column.number, slots)
 
@@ -206,7 +207,7 @@ class Transition:
         kept = [i for i, slot in enumerate(old) if i not in updated and self.has_vector(number, slot)]
         if not kept:
             return given
-        rows = np.stack([self._row(number, old[i]) for i in kept])
+        rows: Rows = np.stack([self._row(number, old[i]) for i in kept])
         positions = np.array(kept, np.int64)
         if given is None:
             return DenseColumn(number, positions, rows)
@@ -356,4 +357,4 @@ def _by_block(slots: _Slots) -> list[tuple[int, NDArray[np.int64]]]:
 
 
 def _masks(bits: NDArray[np.int64]) -> NDArray[np.uint8]:
-    return np.left_shift(1, bits & 7).astype(np.uint8)
+    return np.uint8(1) << (bits & 7).astype(np.uint8)

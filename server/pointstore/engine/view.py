@@ -23,7 +23,7 @@ from pointstore.core.schema import CollectionConfig
 from pointstore.core.space import Rows, Space, space_of
 from pointstore.core.vector import Dense, NamedVectors, Vector
 from pointstore.index import slots as slot_sets
-from pointstore.index.dense import DenseSegment
+from pointstore.index.dense import DenseSegment, open_dense
 from pointstore.index.slots import Bits
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
@@ -67,6 +67,14 @@ class Unsealed:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSegment:
+    """A published segment, mapped and ready for searches."""
+
+    meta: SegmentMeta
+    dense: DenseSegment
+
+
+@dataclass(frozen=True, slots=True)
 class DenseView:
     """One dense space in a snapshot.
 
@@ -79,7 +87,7 @@ class DenseView:
     space: Space
     live: Bits
     unsealed: Unsealed
-    segments: tuple[DenseSegment, ...]
+    segments: tuple[OpenSegment, ...]
 
     def row(self, slot: int) -> Rows:
         """Return the (dim,) row of a slot that has this vector.
@@ -89,10 +97,12 @@ class DenseView:
         """
         for segment in self.segments:
             if segment.meta.first_slot <= slot <= segment.meta.last_slot:
-                return segment.rows_of(np.array([slot], np.uint64))[0]
+                row: Rows = segment.dense.rows_of(np.array([slot], np.uint64))[0]
+                return row
         position = int(np.searchsorted(self.unsealed.slots[: self.unsealed.count], np.uint64(slot)))
         if position < self.unsealed.count and int(self.unsealed.slots[position]) == slot:
-            return self.unsealed.rows[position]
+            row = self.unsealed.rows[position]
+            return row
         msg = f"no row of slot {slot} in space {self.number}"
         raise CorruptionError(msg)
 
@@ -231,19 +241,24 @@ def _dense(  # noqa: PLR0913  the parts of one space
 ) -> DenseView:
     live = _live(store, txn, number, head, None if previous is None else previous.live, since)
     unsealed = Unsealed(np.zeros(0, np.uint64), np.zeros((0, space.dim), space.dtype), 0)
-    segments: tuple[DenseSegment, ...] = ()
+    segments: tuple[OpenSegment, ...] = ()
     if previous is not None and not resealed:
         unsealed, segments = previous.unsealed, previous.segments
     else:
         opened = {segment.meta.uid: segment for segment in previous.segments} if previous else {}
         segments = tuple(
-            opened.get(meta.uid) or DenseSegment(space, open_segment(store.segments_dir, meta))
+            opened.get(meta.uid) or _open(store.segments_dir, space, meta)
             for meta in metas
             if meta.vector == number
         )
     for slots, rows in store.vectors.blocks(txn, number, space, after=unsealed.last_slot):
         unsealed = unsealed.appended(slots, rows)
     return DenseView(number, space, live, unsealed, segments)
+
+
+def _open(root: Path, space: Space, meta: SegmentMeta) -> OpenSegment:
+    files = open_segment(root, meta)
+    return OpenSegment(meta, open_dense(space, files.slots, files.rows, files.index, meta.index))
 
 
 def _live(store: CollectionStore, txn: Txn, space: int, head: Head, previous: Bits | None, since: int) -> Bits:

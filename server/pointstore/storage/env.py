@@ -9,16 +9,43 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NewType, Protocol, cast
 
 import lmdb
 
 from pointstore.core.errors import InsufficientStorageError, StorageError, UnavailableError
 
-Txn = lmdb.Transaction
-Database = lmdb._Database  # noqa: SLF001  the binding gives its handle type no public name
+Database = NewType("Database", object)
+"""Handle of a named database."""
+
+
+class Cursor(Protocol):
+    """What is used of a cursor; keys and values are copies."""
+
+    def first(self) -> bool: ...
+    def last(self) -> bool: ...
+    def prev(self) -> bool: ...
+    def set_range(self, key: bytes) -> bool: ...
+    def key(self) -> bytes: ...
+    def value(self) -> bytes: ...
+    def delete(self) -> bool: ...
+    def iternext(self) -> Iterator[tuple[bytes, bytes]]: ...
+    def putmulti(
+        self, items: Sequence[tuple[bytes, bytes]], *, overwrite: bool = True, append: bool = False
+    ) -> object: ...
+
+
+class Txn(Protocol):
+    """What is used of a transaction; it belongs to the thread that began it, and values are copies."""
+
+    def get(self, key: bytes, *, db: Database) -> bytes | None: ...
+    def put(self, key: bytes, value: bytes, *, append: bool = False, db: Database) -> bool: ...
+    def delete(self, key: bytes, *, db: Database) -> bool: ...
+    def cursor(self, db: Database) -> Cursor: ...
+
 
 MAX_READERS = 4096
 _SPARE_READERS = 64
@@ -51,7 +78,7 @@ class Environment:
                 max_spare_txns=_SPARE_READERS,
             )
             self._env.reader_check()
-            self._databases = {name: self._env.open_db(name.encode()) for name in databases}
+            self._databases = {name: Database(self._env.open_db(name.encode())) for name in databases}
         except lmdb.Error as error:
             msg = f"cannot open {path}: {error}"
             raise StorageError(msg) from error
@@ -66,7 +93,7 @@ class Environment:
     def read(self) -> Iterator[Txn]:
         """Begin a read transaction: one consistent state for as long as it is open."""
         with self._translated(), self._env.begin(buffers=False) as txn:
-            yield txn
+            yield cast(Txn, txn)
 
     @contextmanager
     def write(self) -> Iterator[Txn]:
@@ -79,7 +106,7 @@ class Environment:
         if self._poison is not None:
             raise UnavailableError(self._poison)
         with self._translated(), self._env.begin(write=True, buffers=False) as txn:
-            yield txn
+            yield cast(Txn, txn)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
