@@ -165,9 +165,16 @@ class WalConfig:
     wal_retain_closed: int | None = None
 
 
+AUTO_THREADS = -1
+"""The thread limit that a client asked for as "automatic"."""
+
+
 @dataclass(frozen=True, slots=True)
 class OptimizersConfig:
-    """Sizes in KB, thresholds as shares; `max_optimization_threads` None is the setting "auto"."""
+    """Sizes in KB, thresholds as shares.
+
+    `max_optimization_threads` is automatic as None and as AUTO_THREADS, which an update needs to switch back to it.
+    """
 
     deleted_threshold: float | None = None
     vacuum_min_vector_number: int | None = None
