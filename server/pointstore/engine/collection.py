@@ -65,6 +65,7 @@ class Collection:
         self._snapshot = empty_snapshot()
         self._refreshing = threading.Lock()
         self._writer = Writer(self._transition, check_update)
+        self._writer_config: tuple[int, CollectionConfig] | None = None
 
     @property
     def segments_dir(self) -> Path:
@@ -263,10 +264,10 @@ class Collection:
     def _transition(self) -> Iterator[Transition]:
         with self._store.write() as txn:
             head = self._store.meta.head(txn)
-            snapshot = self._snapshot
-            current = snapshot.head.config_version == head.config_version
-            config = snapshot.config if current else self._store.meta.config(txn)
-            transition = Transition(self._store, txn, head, config, self)
+            # A process that only writes never loads a snapshot, so the writer remembers the configuration by itself.
+            if self._writer_config is None or self._writer_config[0] != head.config_version:
+                self._writer_config = head.config_version, self._store.meta.config(txn)
+            transition = Transition(self._store, txn, head, self._writer_config[1], self)
             yield transition
             transition.finish()
 
