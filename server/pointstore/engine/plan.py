@@ -1,6 +1,6 @@
 """What the optimizer has to do next, as pure functions of what it sees.
 
-The same `plan` answers the status of a collection: with `idle=True` it returns None exactly when nothing is left to do.
+The same `plan` answers the status of a collection: see `settled`.
 
 Rows of a space move through three stages: unsealed (in LMDB) -> flat segments -> indexed segments. An index is
 continued rather than built anew where possible, and segments are merged on a geometric schedule while writes go on,
@@ -11,15 +11,17 @@ leaves few segments and a small tail.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final
 
 from pointstore.core.schema import OPTIMIZERS_DEFAULTS, CollectionConfig, HnswConfig, OptimizersConfig, merge
-from pointstore.core.space import Space
 from pointstore.index import slots as bits
-from pointstore.storage.segments import SegmentMeta
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pointstore.core.space import Space
+    from pointstore.storage.segments import SegmentMeta
 
 _KIB: Final = 1 << 10
 _MIB: Final = 1 << 20
@@ -36,6 +38,9 @@ IDLE_MERGE_SHARE: Final = 0.05
 """The same when no writes come."""
 CHEAP_BYTES: Final = 64 * _MIB
 """A segment up to this size is rewritten for any addition when no writes come."""
+
+
+_NEVER: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,7 @@ class OptimizerState:
 class Limits:
     """Settings of the server that the plan depends on, in row bytes."""
 
-    seal_bytes: int = 4 * _MIB
+    seal_bytes: int = 8 * _MIB
     tail_bytes: int = 10 * _MIB
 
 
@@ -138,6 +143,11 @@ def plan(config: CollectionConfig, state: SpaceState, limits: Limits, *, idle: b
         or _index_tail(settings, state, limits, idle=idle)
         or _merge(settings, state, idle=idle)
     )
+
+
+def settled(config: CollectionConfig, state: SpaceState) -> bool:
+    """Tell whether nothing is left to do for a space, whatever the server's limits are: the collection may be Green."""
+    return plan(config, state, Limits(seal_bytes=_NEVER), idle=True) is None
 
 
 def wants_index(settings: OptimizersConfig, state: SpaceState) -> bool:

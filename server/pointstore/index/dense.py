@@ -12,33 +12,43 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import faiss
+import faiss as annotated_faiss
 import numpy as np
-from numpy.typing import NDArray
 
 from pointstore.core.schema import Distance
-from pointstore.core.space import Floats, Rows, Space
 from pointstore.index import flat
 from pointstore.index import slots as bits
-from pointstore.index.flat import Positions
-from pointstore.index.slots import Bits, Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from pointstore.core.space import Floats, Rows, Space
+    from pointstore.index.flat import Positions
+    from pointstore.index.slots import Bits, Slots
+
+faiss: Any = annotated_faiss
+"""The module without its annotations, which miss much of what it has."""
 
 ROWS_PER_EF: Final = 10
 """Cost of one unit of ef, in exact comparisons of a gathered row (measured; docs/adr/0004-dense-index.md)."""
-SELECTIVITY_EXPONENT: Final = 0.6
+SELECTIVITY_EXPONENT: Final = 0.55
 """How ef grows with 1 / selectivity to keep the recall (measured there)."""
 
 _HALF_MAX: Final = 65_504.0
-_SQUARE_SAFE: Final = 1e18
+_LARGEST: Final = 1e16
 _HALF_ERROR: Final = 1e-5
 _SAMPLE: Final = 64
 _M_RANGE: Final = (2, 512)
-_BLOCK_ROWS: Final = 16_384
+_BLOCK_ROWS: Final = 8_192
+
+
+_Item = TypeVar("_Item", bound=np.generic)
 
 
 class Kind(StrEnum):
@@ -57,7 +67,7 @@ class IndexRefusedError(Exception):
     """An index file that cannot be used: unreadable, or not the index of these rows."""
 
 
-def blocks_of(rows: Rows) -> Iterable[Rows]:
+def blocks_of(rows: NDArray[_Item]) -> Iterable[NDArray[_Item]]:
     """Yield consecutive pieces of rows that are modest in memory once they are float32."""
     for start in range(0, len(rows), _BLOCK_ROWS):
         yield rows[start : start + _BLOCK_ROWS]
@@ -77,10 +87,12 @@ def choose_kind(space: Space, blocks: Iterable[Rows]) -> Kind:
     samples = []
     for block in blocks:
         rows = flat.widen(block)
-        # Written so that NaN fails too.
-        if rows.size and not (extreme := max(float(rows.max()), -float(rows.min()))) * math.sqrt(space.dim) < _SQUARE_SAFE:
+        if not rows.size:
+            continue
+        # NaN passes neither comparison.
+        if not -_LARGEST < float(rows.min()) <= float(rows.max()) < _LARGEST:
             return Kind.SCAN
-        largest = max(largest, extreme) if rows.size else largest
+        largest = max(largest, float(rows.max()), -float(rows.min()))
         samples.append(rows[:: max(len(rows) // _SAMPLE, 1)].copy())
     if space.distance is Distance.MANHATTAN or largest > _HALF_MAX:
         return Kind.FLOAT
@@ -120,7 +132,7 @@ class IndexBuilder:
         self._index.hnsw.efConstruction = max(ef_construct, 1)
 
     @classmethod
-    def load(cls, path: Path, space: Space, kind: Kind, m: int, ef_construct: int, threads: int) -> IndexBuilder:  # noqa: PLR0913, PLR0917
+    def load(cls, path: Path, space: Space, kind: Kind, m: int, ef_construct: int, threads: int) -> IndexBuilder:  # noqa: PLR0913, PLR0917  the constructor's and a path
         """Read a written index to continue it with the same parameters.
 
         Raises:
@@ -128,8 +140,8 @@ class IndexBuilder:
 
         """
         builder = cls(space, kind, m, ef_construct, threads)
-        builder._index = _read(path, space, kind, 0)  # noqa: SLF001  a constructor
-        builder._index.hnsw.efConstruction = max(ef_construct, 1)  # noqa: SLF001
+        builder._index = _read(path, space, kind, 0)
+        builder._index.hnsw.efConstruction = max(ef_construct, 1)
         return builder
 
     @property
@@ -197,19 +209,18 @@ class DenseIndex:
         scratch = self._scratch(k)
         scratch.query[:] = query
         if live is None:
-            scratch.plain.efSearch = ef
-            self._index.search_c(1, scratch.query_pointer, k, scratch.distance_pointer, scratch.label_pointer, scratch.plain)
+            parameters = scratch.plain
         else:
+            parameters = scratch.selecting
             selected = self._aligned(live[self._bytes])
             # faiss counts the size of the bitmap in bytes; places beyond it are not selected.
             scratch.bitmap.n = selected.size
             scratch.bitmap.bitmap = faiss.swig_ptr(selected)
-            scratch.selecting.efSearch = ef
-            self._index.search_c(
-                1, scratch.query_pointer, k, scratch.distance_pointer, scratch.label_pointer, scratch.selecting
-            )
+        parameters.efSearch = ef
+        self._index.search_c(1, scratch.query_pointer, k, scratch.distance_pointer, scratch.label_pointer, parameters)
         labels = scratch.labels[:k]
-        return labels[labels >= 0]
+        found: Positions = labels[labels >= 0]
+        return found
 
     def _aligned(self, selected: Bits) -> Bits:
         """Return the bitmap that the selector reads: by row number where slots have no gaps, else by place."""
@@ -268,7 +279,7 @@ class DenseSegment:
         """Whether there is a graph."""
         return self._index is not None
 
-    def search(  # noqa: PLR0913
+    def search(  # noqa: PLR0913  what a search consists of
         self,
         query: Floats,
         k: int,
@@ -284,8 +295,8 @@ class DenseSegment:
             query: (dim,) float32, transformed by `Space.query`.
             k: number of results wanted.
             ef: candidates of an unfiltered search; raised here as far as `live` demands.
-            live: slots to choose from, all of the segment by default. It may have bits of slots that are not in the
-                segment only outside the range first_slot..last_slot: others would cost time, not correctness.
+            live: slots to choose from, all of the segment by default. Between first_slot and last_slot it holds slots
+                of this segment only.
             selected: popcount of `live` over that range, when the caller knows it.
             exact: no approximation.
 
@@ -299,15 +310,13 @@ class DenseSegment:
             count = min(selected, count)
         if k <= 0 or count == 0:
             return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.float32)
-        everything = live is None or count == len(self.slots)
-        found = None if exact or self._index is None else self._approximate(query, k, ef, None if everything else live, count)
+        if live is not None and count == len(self.slots):
+            live = None
+        found = None if exact else self._approximate(query, k, ef, live, count)
         if found is None:
-            # With stray bits in range, a full count does not mean that every row is selected: look at the bits.
-            positions, similarities = flat.search(
-                self.space, query, self.rows, k, None if live is None else self._positions(live, count)
-            )
-        else:
-            positions, similarities = found
+            selection = None if live is None else self._positions(live, count)
+            found = flat.search(self.space, query, self.rows, k, selection)
+        positions, similarities = found
         return self.slots[positions], similarities
 
     def rows_of(self, slots: Slots) -> Rows:
@@ -348,8 +357,7 @@ class DenseSegment:
         members = bits.to_slots(live, self.first_slot, self.last_slot + 1)
         if self._dense:
             return (members - np.uint64(self.first_slot)).astype(np.int64)
-        places = np.searchsorted(self.slots, members)
-        return places[self.slots[places] == members]
+        return np.searchsorted(self.slots, members)
 
 
 def open_dense(space: Space, slots: Slots, rows: Rows, path: Path | None, kind: str | None) -> DenseSegment:

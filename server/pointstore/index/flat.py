@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pointstore.core.space import Floats, Rows, Space
+if TYPE_CHECKING:
+    from pointstore.core.space import Floats, Rows, Space
 
 Positions = NDArray[np.int64]
 

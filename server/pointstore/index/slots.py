@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 Bits = NDArray[np.uint8]
 Slots = NDArray[np.uint64]
 
+_WORDS_FROM = 64
+"""Bytes from which counting eight at a time is worth the alignment."""
+
 
 def empty(slots: int) -> Bits:
     """Return an empty set with room for that many slots."""
@@ -128,7 +131,7 @@ def discard(bits: Bits, slots: Slots) -> None:
 
 def _count(bits: Bits) -> int:
     """Count all bits, eight bytes at a time where the memory is aligned for it."""
-    head = -bits.ctypes.data & 7 if bits.size >= 64 else bits.size  # noqa: PLR2004  below, alignment costs more
+    head = -bits.ctypes.data & 7 if bits.size >= _WORDS_FROM else bits.size
     words = (bits.size - head) >> 3 << 3
     count = int(np.bitwise_count(bits[:head]).sum(dtype=np.int64)) if head else 0
     if words:

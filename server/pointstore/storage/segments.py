@@ -18,18 +18,20 @@ import os
 import secrets
 import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 from blake3 import blake3
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from pointstore.core.errors import CorruptionError
+from pointstore.core.failpoint import visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from pointstore.core.space import Rows, Space
 
@@ -145,7 +147,7 @@ def unpack_segments(data: bytes) -> list[SegmentMeta]:
         raise CorruptionError(message) from error
 
 
-def write_segment(
+def write_segment(  # noqa: PLR0913, PLR0917  the parts of a segment
     root: Path,
     vector: int,
     space: Space,
@@ -165,13 +167,15 @@ def write_segment(
 
     Raises:
         ValueError: rows and slots do not agree.
+        FileNotFoundError: the collection's directory is gone.
         OSError: disk full, input or output error; nothing but an orphan can be left behind.
 
     """
     if slots.size == 0 or bool(np.any(slots[1:] <= slots[:-1])):
         message = "the slots of a segment ascend, and there is at least one"
         raise ValueError(message)
-    root.mkdir(parents=True, exist_ok=True)
+    # Not its parents: they are gone when the collection was dropped, and must stay so.
+    root.mkdir(exist_ok=True)
     uid = secrets.token_hex(8)
     directory = root / (_TEMPORARY + uid)
     directory.mkdir()
@@ -186,8 +190,10 @@ def write_segment(
             checksums[INDEX_FILE] = _checksum(directory / INDEX_FILE)
         sizes = {name: (directory / name).stat().st_size for name in checksums}
         _sync(directory)
+        visit("segment.written")
         directory.rename(root / uid)
         _sync(root)
+        visit("segment.renamed")
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
@@ -217,7 +223,7 @@ def open_segment(root: Path, meta: SegmentMeta) -> SegmentFiles:
     directory = root / meta.uid
     slots = _map(directory, SLOTS_FILE, meta)
     rows = _map(directory, ROWS_FILE, meta)
-    if slots.shape != (meta.rows,) or slots.dtype != np.uint64 or rows.ndim != 2 or len(rows) != meta.rows:  # noqa: PLR2004
+    if slots.shape != (meta.rows,) or slots.dtype != np.uint64 or rows.shape[:-1] != (meta.rows,):
         message = f"segment {meta.uid}: shapes {slots.shape} and {rows.shape} where {meta.rows} rows were published"
         raise CorruptionError(message)
     return SegmentFiles(slots, rows, directory / INDEX_FILE if has_index_file(root, meta) else None)

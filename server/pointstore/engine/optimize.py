@@ -1,0 +1,374 @@
+"""The work of the optimizer process: does what `engine/plan.py` says is next.
+
+Every task has the same shape: read rows, write a segment durably, publish it in one short transaction, delete what it
+replaced. Readers never wait for any of it; a task that is interrupted anywhere leaves at most an unpublished directory.
+Seals run in the loop's own thread; the long tasks run one after the other in a second thread, so that unsealed rows
+do not pile up during a build.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+import structlog
+
+from pointstore.engine.plan import Compact, Limits, OptimizerState, Seal, SpaceState, plan
+from pointstore.index import slots as bits
+from pointstore.index.dense import IndexBuilder, IndexRefusedError, Kind, blocks_of, choose_kind
+from pointstore.storage.segments import (
+    INDEX_FILE,
+    IndexSource,
+    SegmentMeta,
+    open_segment,
+    remove_segment,
+    repair_segment,
+    write_segment,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from pointstore.config import OptimizerSettings
+    from pointstore.core.space import Rows
+
+IDLE_S: Final = 0.5
+"""Seconds without a write after which a collection counts as idle."""
+KEPT_BYTES_MAX: Final = 1 << 30
+"""Row bytes of a segment up to which its graph stays in memory for being continued."""
+
+_WATCH_S: Final = 0.1
+_BACKOFF_S: Final = (1.0, 300.0)
+_KEEP_S: Final = 60.0
+
+_log = structlog.get_logger(__name__)
+
+
+class OptimizedCollection(Protocol):
+    """What the optimizer needs of a collection; `engine.collection.Collection` is the one there is."""
+
+    name: str
+
+    @property
+    def segments_dir(self) -> Path:
+        """Directory of the segments."""
+
+    def version(self) -> int:
+        """Return the version of the newest committed state, cheaply."""
+
+    def state_for_optimizer(self) -> OptimizerState:
+        """Return one consistent state."""
+
+    def unsealed_rows(self, number: int) -> tuple[NDArray[np.uint64], Rows]:
+        """Return slots and rows of the live unsealed rows of a space, ascending by slot."""
+
+    def publish(self, number: int, add: SegmentMeta | None, remove: Sequence[str], sealed_through: int | None) -> bool:
+        """Replace segments and drop sealed blocks in one transaction; False when they are not there any more."""
+
+    def record_optimizer_error(self, text: str | None) -> None:
+        """Record the last failure, or clear it."""
+
+    def truncate_log(self) -> None:
+        """Drop the oldest log entries beyond the retained size."""
+
+
+class OptimizedEngine(Protocol):
+    """What the optimizer needs of the engine."""
+
+    def open_collections(self) -> Sequence[OptimizedCollection]:
+        """Return every collection."""
+
+
+class ServerSettings(Protocol):
+    """The part of the settings that matters here."""
+
+    @property
+    def optimizer(self) -> OptimizerSettings:
+        """Settings of this process."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What the loop remembers of a collection between two looks.
+
+    Attributes:
+        version: the newest version seen; -1 before the first look.
+        written_at: when a version was first seen that is not the optimizer's own, in seconds of the monotonic clock.
+        settled: nothing was left to do at `version`.
+        failures: consecutive failed tasks.
+        retry_at: no task before this time.
+        failed: an error is recorded in the collection.
+    """
+
+    version: int = -1
+    written_at: float = 0.0
+    settled: bool = False
+    failures: int = 0
+    retry_at: float = 0.0
+    failed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The graph of a segment in memory."""
+
+    uid: str
+    builder: IndexBuilder
+    since: float
+
+
+class _StoppedError(Exception):
+    """The process shall end; the task is repeated after the next start."""
+
+
+class Optimizer:
+    """The loop over all collections of a server.
+
+    Args:
+        settings: of the server.
+        engine: used by this process alone.
+    """
+
+    def __init__(self, settings: ServerSettings, engine: OptimizedEngine) -> None:
+        self._settings = settings.optimizer
+        self._limits = Limits(settings.optimizer.seal_bytes, settings.optimizer.tail_bytes)
+        self._engine = engine
+        self._watched: dict[Path, _Watched] = {}
+        self._builder_thread = ThreadPoolExecutor(1, thread_name_prefix="build")
+        self._running: Future[None] | None = None
+        self._kept: _Kept | None = None
+        self._stop = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; a build ends within about a second then."""
+        self._stop = stop
+        try:
+            while not stop.is_set():
+                stop.wait(self.step())
+        finally:
+            self._builder_thread.shutdown()
+
+    def step(self) -> float:
+        """Look once at every collection and do or start what is next; return the seconds until the next look."""
+        try:
+            collections = self._engine.open_collections()
+        except Exception:  # noqa: BLE001  the only process that compacts must outlive any failure
+            _log.exception("cannot list the collections")
+            return self._settings.poll_interval_s
+        waits = [self._visit(collection) for collection in collections]
+        present = {collection.segments_dir for collection in collections}
+        self._watched = {path: watched for path, watched in self._watched.items() if path in present}
+        kept = self._kept
+        if kept is not None and self._running is None and time.monotonic() - kept.since > _KEEP_S:
+            self._kept = None
+        return min([self._settings.poll_interval_s, *waits])
+
+    def wait(self) -> None:
+        """Wait until the running build has ended."""
+        if self._running is not None:
+            self._running.result()
+
+    def _visit(self, collection: OptimizedCollection) -> float:
+        """Do or start the next task of a collection; return the seconds until the next look."""
+        watched = self._watched.setdefault(collection.segments_dir, _Watched())
+        if self._running is not None and self._running.done():
+            self._running = None
+        now = time.monotonic()
+        if now < watched.retry_at:
+            return watched.retry_at - now
+        try:
+            version = collection.version()
+            if version != watched.version:
+                watched.version, watched.written_at, watched.settled = version, now, False
+                collection.truncate_log()
+            if watched.settled:
+                return self._settings.poll_interval_s
+            return self._work(collection, watched, idle=now - watched.written_at >= IDLE_S)
+        except Exception as error:  # noqa: BLE001  the only process that compacts must outlive any failure
+            self._failed(collection, watched, error)
+            return self._settings.poll_interval_s
+
+    def _work(self, collection: OptimizedCollection, watched: _Watched, *, idle: bool) -> float:
+        state = collection.state_for_optimizer()
+        settled = idle and state.version == watched.version
+        wait = _WATCH_S
+        for space in state.spaces:
+            task = plan(state.config, space, self._limits, idle=idle)
+            if task is None:
+                continue
+            settled = False
+            if isinstance(task, Seal):
+                self._seal(collection, space, state.next_slot)
+                self._succeeded(collection, watched)
+                wait = 0.0
+            elif self._running is None:
+                self._running = self._builder_thread.submit(self._compact_safely, collection, watched, space, task)
+        watched.settled = settled and self._running is None
+        if watched.settled and watched.failed:
+            # The task that failed in an earlier process is not needed any more.
+            collection.record_optimizer_error(None)
+            watched.failed = False
+        return self._settings.poll_interval_s if watched.settled else wait
+
+    def _seal(self, collection: OptimizedCollection, space: SpaceState, next_slot: int) -> None:
+        """Write the unsealed rows of a space to a flat segment."""
+        slots, rows = collection.unsealed_rows(space.number)
+        meta = None
+        sealed_through = next_slot - 1
+        if slots.size:
+            # Blocks whose rows are all dead go too: what was unsealed at `next_slot` is in `slots` or dead.
+            sealed_through = max(sealed_through, int(slots[-1]))
+            meta = write_segment(collection.segments_dir, space.number, space.space, slots, [rows])
+        if not collection.publish(space.number, meta, (), sealed_through) and meta is not None:
+            remove_segment(collection.segments_dir, meta.uid)
+        _log.debug("sealed", collection=collection.name, vector=space.name, rows=int(slots.size))
+
+    def _compact_safely(
+        self, collection: OptimizedCollection, watched: _Watched, space: SpaceState, task: Compact
+    ) -> None:
+        try:
+            started = time.monotonic()
+            self._compact(collection, space, task)
+            _log.info(
+                "compacted",
+                collection=collection.name,
+                vector=space.name,
+                reason=task.reason,
+                rows=sum(source.rows for source in task.sources),
+                seconds=round(time.monotonic() - started, 3),
+            )
+            self._succeeded(collection, watched)
+        except _StoppedError:
+            _log.info("a build was interrupted", collection=collection.name, vector=space.name)
+        except Exception as error:  # noqa: BLE001  the only process that compacts must outlive any failure
+            self._failed(collection, watched, error)
+
+    def _compact(self, collection: OptimizedCollection, space: SpaceState, task: Compact) -> None:
+        """Replace segments by one that holds their rows."""
+        root = collection.segments_dir
+        # Damage must not be copied under a fresh checksum.
+        usable = [repair_segment(root, source) for source in task.sources]
+        rows = _Sources(root, space, task, extend=task.extend and usable[0])
+        removed = [source.uid for source in task.sources]
+        meta = None
+        builder = None
+        if rows.slots.size:
+            index = None
+            if task.index:
+                index, builder = self._index(root, space, rows)
+            meta = write_segment(root, space.number, space.space, rows.slots, rows.blocks(), index)
+        if not collection.publish(space.number, meta, removed, None):
+            if meta is not None:
+                remove_segment(root, meta.uid)
+            return
+        for uid in removed:
+            remove_segment(root, uid)
+        if builder is not None and meta is not None and meta.bytes <= KEPT_BYTES_MAX:
+            self._kept = _Kept(meta.uid, builder, time.monotonic())
+
+    def _index(self, root: Path, space: SpaceState, rows: _Sources) -> tuple[IndexSource, IndexBuilder | None]:
+        """Build or continue the graph of the rows."""
+        m, ef_construct = space.hnsw.m or 0, space.hnsw.ef_construct or 0
+        builder = self._continued(root, space, rows)
+        done = builder.rows if builder else 0
+        if builder is None:
+            rows.drop_dead()
+            kind = choose_kind(space.space, rows.blocks())
+            if kind is Kind.SCAN:
+                return IndexSource(kind, m, ef_construct, None), None
+            builder = IndexBuilder(space.space, kind, m, ef_construct, self._settings.threads)
+        for block in rows.blocks(after=done):
+            if self._stop.is_set():
+                raise _StoppedError
+            builder.add(block)
+        return IndexSource(builder.kind, m, ef_construct, builder.write), builder
+
+    def _continued(self, root: Path, space: SpaceState, rows: _Sources) -> IndexBuilder | None:
+        """Return the graph of the first source if the other rows can be added to it."""
+        # Taken out: if adding fails half way, it is of no use any more.
+        kept, self._kept = self._kept, None
+        first = rows.continued
+        if first is None or first.index not in (Kind.HALF, Kind.BYTE, Kind.FLOAT):
+            return None
+        kind = Kind(first.index)
+        needed = choose_kind(space.space, rows.blocks(after=first.rows))
+        if needed is Kind.SCAN or (needed is Kind.FLOAT and kind is not Kind.FLOAT):
+            return None
+        if kept is not None and kept.uid == first.uid:
+            return kept.builder
+        try:
+            path = root / first.uid / INDEX_FILE
+            return IndexBuilder.load(path, space.space, kind, first.m, first.ef_construct, self._settings.threads)
+        except IndexRefusedError as error:
+            _log.warning("an index is built anew", error=str(error))
+            return None
+
+    def _succeeded(self, collection: OptimizedCollection, watched: _Watched) -> None:
+        """Note a published task: its own change of the version is no write."""
+        watched.failures, watched.retry_at = 0, 0.0
+        if watched.failed:
+            collection.record_optimizer_error(None)
+            watched.failed = False
+        watched.version = collection.version()
+
+    def _failed(self, collection: OptimizedCollection, watched: _Watched, error: Exception) -> None:
+        """Record a failure and put off the next attempt, unless the collection was dropped meanwhile."""
+        if not collection.segments_dir.parent.is_dir():
+            return
+        wait = min(_BACKOFF_S[0] * 2**watched.failures, _BACKOFF_S[1])
+        watched.failures += 1
+        watched.retry_at = time.monotonic() + wait
+        watched.settled = False
+        _log.error("an optimizer task failed", collection=collection.name, retry_in_s=wait, exc_info=error)
+        try:
+            collection.record_optimizer_error(f"{type(error).__name__}: {error}")
+            watched.failed = True
+        except Exception:  # noqa: BLE001  the only process that compacts must outlive any failure
+            _log.exception("cannot record an optimizer error", collection=collection.name)
+
+
+class _Sources:
+    """The rows of the segments that a task replaces, ascending by slot.
+
+    Attributes:
+        slots: (m,) uint64.
+        continued: the first source when all of its rows are taken, dead ones too, to continue its graph.
+    """
+
+    def __init__(self, root: Path, space: SpaceState, task: Compact, *, extend: bool) -> None:
+        self._files = [open_segment(root, source) for source in task.sources]
+        self._live = space.live
+        self.continued = task.sources[0] if extend else None
+        self._select()
+
+    def drop_dead(self) -> None:
+        """Give up continuing the first source: only live rows are taken from it, too."""
+        if self.continued is not None:
+            self.continued = None
+            self._select()
+
+    def blocks(self, after: int = 0) -> Iterator[Rows]:
+        """Yield the rows from number `after` on, in pieces."""
+        for files, positions in zip(self._files, self._positions, strict=True):
+            skipped = min(after, positions.size)
+            after -= skipped
+            for block in blocks_of(positions[skipped:]):
+                yield files.rows.take(block, axis=0)
+
+    def _select(self) -> None:
+        self._positions: list[NDArray[np.int64]] = []
+        for place, files in enumerate(self._files):
+            whole = place == 0 and self.continued is not None
+            self._positions.append(
+                np.arange(len(files.slots)) if whole else np.flatnonzero(bits.test(self._live, files.slots))
+            )
+        self.slots = np.concatenate(
+            [files.slots[positions] for files, positions in zip(self._files, self._positions, strict=True)]
+        )
