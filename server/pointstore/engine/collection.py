@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pointstore.core.catalog import CollectionChange, CollectionInfo, CollectionStatus
 from pointstore.core.errors import CorruptionError
+from pointstore.core.failpoint import visit
 from pointstore.core.filter import Filter
 from pointstore.core.point import PointId
 from pointstore.core.query import Page, Record, ScrollRequest, Selectors
@@ -238,6 +239,8 @@ class Collection:
             if sealed_through is not None:
                 self._store.vectors.drop_through(txn, number, sealed_through)
             meta.put_head(txn, advanced(meta.head(txn), segments=True))
+            visit("publish.finished")
+        visit("publish.committed")
         return True
 
     def record_optimizer_error(self, text: str | None) -> None:
@@ -269,7 +272,10 @@ class Collection:
                 self._writer_config = head.config_version, self._store.meta.config(txn)
             transition = Transition(self._store, txn, head, self._writer_config[1], self)
             yield transition
+            visit("write.applied")
             transition.finish()
+            visit("write.finished")
+        visit("write.committed")
 
     def row(self, number: int, slot: int) -> Rows:
         """Return the row of a slot that is in a segment (for `Transition`, inside its transaction).

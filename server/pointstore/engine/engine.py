@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pointstore.core.catalog import Alias, AliasAction, CollectionChange, CreateAlias, DeleteAlias, RenameAlias
 from pointstore.core.errors import AlreadyExistsError, NotFoundError, WrongInputError, collection_not_found
+from pointstore.core.failpoint import visit
 from pointstore.core.query import Query, ScoredRecord
 from pointstore.core.schema import CollectionConfig
 from pointstore.engine import search
@@ -82,6 +83,7 @@ class Engine:
                 store.close()
             sync_directory(path)
             sync_directory(self._root)
+            visit("create.stored")
             with self._catalog.change() as names:
                 _check_free(names, name)
                 names.collections[name] = uid
@@ -106,6 +108,7 @@ class Engine:
                 return False
             for alias in [alias for alias, target in names.aliases.items() if target == name]:
                 del names.aliases[alias]
+        visit("drop.unnamed")
         # Requests that run on it keep their open files; the last of them frees the space.
         self._current_names()
         shutil.rmtree(self._root / uid, ignore_errors=True)
