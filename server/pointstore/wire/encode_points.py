@@ -1,0 +1,152 @@
+"""Encode replies that hold points, as bytes.
+
+Stored payload bytes are the payload field of `RetrievedPoint` and `ScoredPoint` as they are (see `core/payload.py`), so
+a point is put together from encoded fields instead of copying them into a message; tests compare with the messages.
+Tags below are field number times 8 plus wire type: 0 varint, 1 eight bytes, 2 length-delimited, 5 four bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from pointstore.core.point import format_point_id, point_id_number
+from pointstore.core.vector import FLOAT_BYTES, Dense, Sparse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pointstore.core.point import PointId
+    from pointstore.core.query import Page, Record, ScoredRecord
+    from pointstore.core.vector import NamedVectors, Vector
+
+_ONE_BYTE_MAX: Final = 0x7F
+_ONE_BYTE: Final = tuple(bytes([number]) for number in range(_ONE_BYTE_MAX + 1))
+
+# Fields of messages; those that are called RESULT have number 1 in every reply but that of Scroll.
+_RESULT: Final = b"\x0a"
+_TIME: Final = struct.Struct("<cd")
+_TIME_TAG: Final = b"\x11"
+_NEXT_OFFSET: Final = b"\x0a"
+_SCROLL_RESULT: Final = b"\x12"
+_SCROLL_TIME_TAG: Final = b"\x19"
+_ID: Final = b"\x0a"
+_ID_NUM: Final = b"\x08"
+_ID_UUID: Final = b"\x12"
+_SCORE: Final = struct.Struct("<cf")
+_SCORE_TAG: Final = b"\x1d"
+_VERSION: Final = b"\x28"
+_SCORED_VECTORS: Final = b"\x32"
+_RETRIEVED_VECTORS: Final = b"\x22"
+_UNNAMED: Final = b"\x0a"
+_NAMED: Final = b"\x12"
+_ENTRY: Final = b"\x0a"
+_KEY: Final = b"\x0a"
+_VALUE: Final = b"\x12"
+_DENSE: Final = b"\xaa\x06"
+_SPARSE: Final = b"\xb2\x06"
+_MULTI: Final = b"\xba\x06"
+_FLOATS: Final = b"\x0a"
+_INDICES: Final = b"\x12"
+_ROW: Final = b"\x0a"
+
+
+def _varint(number: int) -> bytes:
+    if number <= _ONE_BYTE_MAX:
+        return _ONE_BYTE[number]
+    encoded = bytearray()
+    while number > _ONE_BYTE_MAX:
+        encoded.append(number & _ONE_BYTE_MAX | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def _field(tag: bytes, content: bytes) -> bytes:
+    return tag + _varint(len(content)) + content
+
+
+def _time(tag: bytes, started: float) -> bytes:
+    return _TIME.pack(tag, perf_counter() - started)
+
+
+def encode_scored(lists: Iterable[Sequence[ScoredRecord]], started: float) -> bytes:
+    """Encode the reply of QueryBatch or SearchBatch.
+
+    Args:
+        lists: hits of each request.
+        started: `perf_counter` at the begin of the call; the reply tells how long it took.
+
+    """
+    results = [_field(_RESULT, _hits(records)) for records in lists]
+    return b"".join(results) + _time(_TIME_TAG, started)
+
+
+def encode_hits(records: Sequence[ScoredRecord], started: float) -> bytes:
+    """Encode the reply of Query or Search."""
+    return _hits(records) + _time(_TIME_TAG, started)
+
+
+def encode_records(records: Sequence[Record], started: float) -> bytes:
+    """Encode the reply of Get."""
+    return b"".join([_field(_RESULT, _retrieved(record)) for record in records]) + _time(_TIME_TAG, started)
+
+
+def encode_page(page: Page, started: float) -> bytes:
+    """Encode the reply of Scroll."""
+    following = b"" if page.next_offset is None else _field(_NEXT_OFFSET, _point_id(page.next_offset))
+    records = [_field(_SCROLL_RESULT, _retrieved(record)) for record in page.records]
+    return following + b"".join(records) + _time(_SCROLL_TIME_TAG, started)
+
+
+def _hits(records: Sequence[ScoredRecord]) -> bytes:
+    return b"".join([_field(_RESULT, _scored(record)) for record in records])
+
+
+def _scored(record: ScoredRecord) -> bytes:
+    parts = [_field(_ID, _point_id(record.point_id)), record.payload, _SCORE.pack(_SCORE_TAG, record.score)]
+    if record.version:
+        parts += (_VERSION, _varint(record.version))
+    if record.vectors is not None:
+        parts.append(_field(_SCORED_VECTORS, _vectors(record.vectors)))
+    return b"".join(parts)
+
+
+def _retrieved(record: Record) -> bytes:
+    point = _field(_ID, _point_id(record.point_id)) + record.payload
+    return point if record.vectors is None else point + _field(_RETRIEVED_VECTORS, _vectors(record.vectors))
+
+
+def _point_id(point_id: PointId) -> bytes:
+    number = point_id_number(point_id)
+    if number is None:
+        return _field(_ID_UUID, format_point_id(point_id).encode())
+    return _ID_NUM + _varint(number)
+
+
+def _vectors(vectors: NamedVectors) -> bytes:
+    """Encode VectorsOutput: the short form for nothing but the default vector, else a map by name."""
+    if len(vectors) == 1 and "" in vectors:
+        return _field(_UNNAMED, _vector(vectors[""]))
+    entries = [
+        _field(_ENTRY, _field(_KEY, name.encode()) + _field(_VALUE, _vector(vector)))
+        for name, vector in vectors.items()
+    ]
+    return _field(_NAMED, b"".join(entries))
+
+
+def _vector(vector: Vector) -> bytes:
+    if isinstance(vector, Dense):
+        return _field(_DENSE, _floats(vector.data))
+    if isinstance(vector, Sparse):
+        indices = b"".join([_varint(index) for index in vector.indices.tolist()])
+        values = vector.values.astype("<f4", copy=False).tobytes()
+        return _field(_SPARSE, _floats(values) + (_field(_INDICES, indices) if indices else b""))
+    row_bytes = vector.dim * FLOAT_BYTES
+    rows = [vector.data[start : start + row_bytes] for start in range(0, len(vector.data), row_bytes)]
+    return _field(_MULTI, b"".join([_field(_ROW, _floats(row)) for row in rows]))
+
+
+def _floats(data: bytes) -> bytes:
+    return _field(_FLOATS, data) if data else b""

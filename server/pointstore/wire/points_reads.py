@@ -1,0 +1,170 @@
+"""The read RPCs of the Points service: points by id, in id order, counted, and by similarity.
+
+Validation and conversion come before the collection is looked up, so a malformed request for a missing collection is
+malformed; except that Scroll and Count look at consistency and shard keys last (specification part 2, 1.2).
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from pointstore.core.errors import BadRequestError, NotFoundError, OperationTimeoutError, UnsupportedError
+from pointstore.core.path import parse_path
+from pointstore.core.query import ALL_PAYLOAD, Page, ScrollRequest
+from pointstore.wire.decode_filters import decode_filter
+from pointstore.wire.decode_ids import decode_point_id
+from pointstore.wire.decode_queries import decode_query, decode_search
+from pointstore.wire.decode_routing import ShardKeys, check_consistency, check_read_shards, decode_shard_keys
+from pointstore.wire.decode_selectors import decode_selectors
+from pointstore.wire.encode_points import encode_hits, encode_page, encode_records, encode_scored
+from pointstore.wire.validate import validate
+from qdrant_grpc import points_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from grpc import ServicerContext
+
+    from pointstore.core.query import Query
+    from pointstore.engine.engine import Engine
+    from pointstore.wire.unary import Handler
+
+    _Routed = points_pb2.GetPoints | points_pb2.ScrollPoints | points_pb2.CountPoints
+
+_DEFAULT_PAGE = 10
+
+
+def read_methods(engine: Engine) -> dict[str, Handler]:
+    """Return the handlers by method name."""
+    reads = _Reads(engine)
+    return {
+        "Get": reads.get,
+        "Scroll": reads.scroll,
+        "Count": reads.count,
+        "Search": reads.search,
+        "SearchBatch": reads.search_batch,
+        "Query": reads.query,
+        "QueryBatch": reads.query_batch,
+    }
+
+
+class _Reads:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def get(self, body: bytes, _context: ServicerContext) -> bytes:
+        started = perf_counter()
+        request = points_pb2.GetPoints.FromString(body)
+        validate(request)
+        ids = [decode_point_id(point_id) for point_id in request.ids]
+        selectors = decode_selectors(request)
+        _check_consistency(request)
+        shard_keys = _shard_keys(request)
+        collection = self._engine.collection(request.collection_name)
+        if _selects_nothing(shard_keys):
+            return encode_records([], started)
+        _check_timeout(request, "retrieve")
+        return encode_records(collection.get(ids, selectors), started)
+
+    def scroll(self, body: bytes, _context: ServicerContext) -> bytes:
+        started = perf_counter()
+        request = points_pb2.ScrollPoints.FromString(body)
+        validate(request)
+        offset = decode_point_id(request.offset) if request.HasField("offset") else None
+        condition = decode_filter(request.filter) if request.HasField("filter") else None
+        selectors = decode_selectors(request, payload=ALL_PAYLOAD)
+        if request.HasField("order_by"):
+            parse_path(request.order_by.key)
+            msg = "`order_by` is not implemented yet"
+            raise UnsupportedError(msg)
+        limit = request.limit if request.HasField("limit") else _DEFAULT_PAGE
+        collection = self._engine.collection(request.collection_name)
+        _check_consistency(request)
+        if _selects_nothing(_shard_keys(request)):
+            return encode_page(Page([], None), started)
+        _check_timeout(request, "scroll")
+        return encode_page(collection.scroll(ScrollRequest(condition, offset, limit, selectors)), started)
+
+    def count(self, body: bytes, _context: ServicerContext) -> bytes:
+        started = perf_counter()
+        request = points_pb2.CountPoints.FromString(body)
+        validate(request)
+        condition = decode_filter(request.filter) if request.HasField("filter") else None
+        collection = self._engine.collection(request.collection_name)
+        _check_consistency(request)
+        nothing = _selects_nothing(_shard_keys(request))
+        _check_timeout(request, "count")
+        count = 0 if nothing else collection.count(condition)
+        reply = points_pb2.CountResponse(result=points_pb2.CountResult(count=count))
+        reply.time = perf_counter() - started
+        return reply.SerializeToString()
+
+    def search(self, body: bytes, _context: ServicerContext) -> bytes:
+        started = perf_counter()
+        request = points_pb2.SearchPoints.FromString(body)
+        validate(request)
+        name = request.collection_name
+        (hits,) = self._engine.query(name, self._decoded(name, lambda: [decode_search(request)]))
+        return encode_hits(hits, started)
+
+    def search_batch(self, body: bytes, _context: ServicerContext) -> bytes:
+        started = perf_counter()
+        request = points_pb2.SearchBatchPoints.FromString(body)
+        validate(request)
+        name = request.collection_name
+        _check_consistency(request)
+        queries = self._decoded(name, lambda: [decode_search(search) for search in request.search_points])
+        return encode_scored(self._engine.query(name, queries), started)
+
+    def query(self, body: bytes, _context: ServicerContext) -> bytes:
+        started = perf_counter()
+        request = points_pb2.QueryPoints.FromString(body)
+        validate(request)
+        name = request.collection_name
+        (hits,) = self._engine.query(name, self._decoded(name, lambda: [decode_query(request)]))
+        return encode_hits(hits, started)
+
+    def query_batch(self, body: bytes, _context: ServicerContext) -> bytes:
+        started = perf_counter()
+        request = points_pb2.QueryBatchPoints.FromString(body)
+        validate(request)
+        name = request.collection_name
+        _check_consistency(request)
+        queries = self._decoded(name, lambda: [decode_query(query) for query in request.query_points])
+        return encode_scored(self._engine.query(name, queries), started)
+
+    def _decoded(self, name: str, decode: Callable[[], Sequence[Query]]) -> Sequence[Query]:
+        """Decode queries; let a missing collection win over errors that the reference notices after the lookup."""
+        try:
+            return decode()
+        except (BadRequestError, NotFoundError):
+            self._engine.collection(name)
+            raise
+
+
+def _check_consistency(request: _Routed | points_pb2.SearchBatchPoints | points_pb2.QueryBatchPoints) -> None:
+    check_consistency(request.read_consistency if request.HasField("read_consistency") else None)
+
+
+def _shard_keys(request: _Routed) -> ShardKeys | None:
+    return decode_shard_keys(request.shard_key_selector) if request.HasField("shard_key_selector") else None
+
+
+def _selects_nothing(shard_keys: ShardKeys | None) -> bool:
+    """Tell whether a selector without keys selects no shard, as it does here but not in queries.
+
+    Raises:
+        BadRequestError: it has a key.
+        NotFoundError: it has a key and a fallback.
+
+    """
+    check_read_shards(shard_keys)
+    return shard_keys is not None
+
+
+def _check_timeout(request: _Routed, operation: str) -> None:
+    """Refuse a request that has no time at all; these three RPCs allow zero, the others do not."""
+    if request.HasField("timeout") and not request.timeout:
+        msg = f"Timeout error: Operation '{operation}' timed out after 0ns"
+        raise OperationTimeoutError(msg)
