@@ -1,7 +1,7 @@
-"""RPCs of the Points service that this version does not implement.
+"""The RPCs of payload indexes, which this version does not have.
 
-They are refused by name after everything that makes a request malformed has been looked at, so that a client's mistake
-is told apart from a missing feature.
+They are refused after everything that makes a request malformed has been looked at, so that a client's mistake is told
+apart from a missing feature.
 """
 
 from __future__ import annotations
@@ -15,24 +15,7 @@ from pointstore.wire.unary import unary
 from qdrant_grpc import collections_pb2, points_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from google.protobuf.message import Message
-
     from pointstore.wire.unary import Handler
-
-_REQUESTS: Final[dict[str, type[Message]]] = {
-    "SearchGroups": points_pb2.SearchPointGroups,
-    "Recommend": points_pb2.RecommendPoints,
-    "RecommendBatch": points_pb2.RecommendBatchPoints,
-    "RecommendGroups": points_pb2.RecommendPointGroups,
-    "Discover": points_pb2.DiscoverPoints,
-    "DiscoverBatch": points_pb2.DiscoverBatchPoints,
-    "QueryGroups": points_pb2.QueryPointGroups,
-    "Facet": points_pb2.FacetCounts,
-    "SearchMatrixPairs": points_pb2.SearchMatrixPoints,
-    "SearchMatrixOffsets": points_pb2.SearchMatrixPoints,
-}
 
 _FIELD_TYPES: Final = ("Keyword", "Integer", "Float", "Geo", "Text", "Bool", "Datetime", "Uuid")
 """Names by number."""
@@ -40,35 +23,27 @@ _FIELD_TYPES: Final = ("Keyword", "Integer", "Float", "Geo", "Text", "Bool", "Da
 _TOKENIZERS: Final = frozenset(collections_pb2.TokenizerType.values())
 
 
-def unsupported_methods() -> dict[str, Handler]:
+def index_methods() -> dict[str, Handler]:
     """Return the handlers by method name."""
-    refused = {method: unary(request, _refusal(method)) for method, request in _REQUESTS.items()}
     return {
-        **refused,
-        "CreateFieldIndex": unary(points_pb2.CreateFieldIndexCollection, _create_field_index),
-        "DeleteFieldIndex": unary(points_pb2.DeleteFieldIndexCollection, _delete_field_index),
+        "CreateFieldIndex": unary(points_pb2.CreateFieldIndexCollection, _create),
+        "DeleteFieldIndex": unary(points_pb2.DeleteFieldIndexCollection, _delete),
     }
 
 
-def _refusal(method: str) -> Callable[[Message], NoReturn]:
-    def refuse(_request: Message) -> NoReturn:
-        msg = f"{method} is not implemented yet"
-        raise UnsupportedError(msg)
-
-    return refuse
-
-
-def _create_field_index(request: points_pb2.CreateFieldIndexCollection) -> NoReturn:
+def _create(request: points_pb2.CreateFieldIndexCollection) -> NoReturn:
     parse_path(request.field_name)
     _check_field_type(request)
     check_ordering(request.ordering)
-    _refusal("CreateFieldIndex")(request)
+    msg = "CreateFieldIndex is not implemented yet"
+    raise UnsupportedError(msg)
 
 
-def _delete_field_index(request: points_pb2.DeleteFieldIndexCollection) -> NoReturn:
+def _delete(request: points_pb2.DeleteFieldIndexCollection) -> NoReturn:
     parse_path(request.field_name)
     check_ordering(request.ordering)
-    _refusal("DeleteFieldIndex")(request)
+    msg = "DeleteFieldIndex is not implemented yet"
+    raise UnsupportedError(msg)
 
 
 def _check_field_type(request: points_pb2.CreateFieldIndexCollection) -> None:
