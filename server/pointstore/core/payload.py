@@ -29,18 +29,6 @@ _ONE_BYTE_MAX = 0x7F
 _MAYBE_NOT_FINITE = re.compile(rb"[\xf0-\xff][\x7f\xff]")
 
 
-def frame_entries(entries: Iterable[bytes]) -> bytes:
-    """Join raw map entries (key and value, as found in a request) into a stored payload."""
-    parts: list[bytes] = []
-    for entry in entries:
-        length = len(entry)
-        if length <= _ONE_BYTE_MAX:
-            parts += (_TAG, length.to_bytes(1, "little"), entry)
-        else:
-            parts += (_TAG, _varint(length), entry)
-    return b"".join(parts)
-
-
 def _varint(number: int) -> bytes:
     encoded = bytearray()
     while number > _ONE_BYTE_MAX:
@@ -48,6 +36,20 @@ def _varint(number: int) -> bytes:
         number >>= 7
     encoded.append(number)
     return bytes(encoded)
+
+
+_FRAMES = tuple(_TAG + _varint(length) for length in range(1024))
+"""Tag and length of an entry, by length, for nearly all entries that occur."""
+
+
+def frame_entries(entries: Iterable[bytes]) -> bytes:
+    """Join raw map entries (key and value, as found in a request) into a stored payload."""
+    parts: list[bytes] = []
+    for entry in entries:
+        length = len(entry)
+        parts.append(_FRAMES[length] if length < len(_FRAMES) else _TAG + _varint(length))
+        parts.append(entry)
+    return b"".join(parts)
 
 
 def check_payloads(payloads: Sequence[bytes]) -> None:

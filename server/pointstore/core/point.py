@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import struct
-import uuid
 from typing import NewType
 
 from pointstore.core.errors import ConversionError, NotFoundError
@@ -69,7 +68,10 @@ def point_id_number(point_id: PointId) -> int | None:
 def format_point_id(point_id: PointId) -> str:
     """Return the canonical text: decimal number, or lower-case hyphenated UUID."""
     number = point_id_number(point_id)
-    return str(uuid.UUID(bytes=point_id[1:])) if number is None else str(number)
+    if number is not None:
+        return str(number)
+    digits = point_id[1:].hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def point_not_found(point_id: PointId, *, when_applied: bool = False) -> NotFoundError:

@@ -47,15 +47,16 @@ def decode_vectors(view: VectorsView, *, direct_inference: bool) -> tuple[NamedV
     if variant is None:
         msg = "No Vector Provided"
         raise ConversionError(msg)
-    kind = view.vector.WhichOneof("vector")
+    single = view.vector
+    kind = single.WhichOneof("vector")
     if kind in _INFERRED:
         if not direct_inference:
             msg = "Direct Document processing not supported for PointVectors. Use named vectors."
             raise ConversionError(msg)
-        if is_local_text(kind, getattr(view.vector, kind)):
+        if is_local_text(kind, getattr(single, kind)):
             msg = "Sparse vector from document inference should be named"
             raise BadRequestError(msg)
-    vector = decode_vector(view.vector)
+    vector = decode_vector(single)
     if isinstance(vector, Sparse):
         msg = "Sparse vector must be named"
         raise ConversionError(msg)
