@@ -60,6 +60,7 @@ _LON_MAX: Final = 180.0
 _RING_POINTS_MIN: Final = 4
 _CANDIDATES_MAX: Final = 16_384
 _SIZE_MAX: Final = 65_536
+_DENSE_ONLY_DATATYPES: Final[dict[int, str]] = {4: "turbo4", 5: "turbo8", 6: "turbo16"}
 
 
 def at_least(least: float) -> FieldRule:
@@ -129,6 +130,11 @@ def vector_name_violation(name: str) -> str | None:
 
 def _min_count(value: int) -> str | None:
     return None if value else "min_count must be greater than 0"
+
+
+def _sparse_datatype(value: int) -> str | None:
+    name = _DENSE_ONLY_DATATYPES.get(value)
+    return None if name is None else f"sparse vectors do not support the `{name}` datatype"
 
 
 def _sparse(message: SparseVector) -> list[tuple[str, str]]:
@@ -304,6 +310,8 @@ def _collection_rows() -> Iterator[tuple[str, str, FieldRule]]:
         yield "CollectionParamsDiff", field, _ONE
     for message in ("VectorParams", "DenseVectorCreationConfig"):
         yield message, "size", between(1, _SIZE_MAX)
+    for message in ("SparseIndexConfig", "SparseVectorCreationConfig"):
+        yield message, "datatype", _sparse_datatype
     yield "HnswConfigDiff", "ef_construct", at_least(4)
     yield "WalConfigDiff", "wal_capacity_mb", _ONE
     yield "WalConfigDiff", "wal_retain_closed", _ONE

@@ -9,19 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pointstore.core.errors import ValidationError, WrongInputError
-from pointstore.core.schema import Datatype, Memory
+from pointstore.core.schema import Memory
 from pointstore.wire.rules import at_least, vector_name_violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pointstore.core.catalog import CollectionChange, VectorChange
-    from pointstore.core.schema import CollectionConfig, HnswConfig, SparseVectorParams, StorageParams, VectorParams
+    from pointstore.core.schema import CollectionConfig, HnswConfig, StorageParams, VectorParams
 
     Violations = Iterator[tuple[str, str]]
 
 _full_scan_threshold: Final = at_least(10)
-_SPARSE_DATATYPES: Final = frozenset({Datatype.FLOAT32, Datatype.FLOAT16, Datatype.UINT8})
 
 
 def check_config(config: CollectionConfig) -> None:
@@ -44,7 +43,6 @@ def check_config(config: CollectionConfig) -> None:
             *_hnsw(config.hnsw_config, "hnsw_config"),
             *_payload(config.payload),
             *_dense(config.vectors, "vectors" if config.single_vector else "vectors.[]"),
-            *_sparse(config.sparse),
         ]
     )
 
@@ -65,19 +63,8 @@ def check_change(change: CollectionChange, *, single_vector: bool) -> None:
             *_hnsw(change.hnsw_config, "hnsw_config"),
             *_payload(change.payload),
             *_dense(change.vectors or {}, "vectors" if single_vector else "vectors.[]"),
-            *_sparse(change.sparse_vectors or {}),
         ]
     )
-
-
-def check_sparse(params: SparseVectorParams) -> None:
-    """Check one new sparse space.
-
-    Raises:
-        WrongInputError: its datatype is for dense vectors only.
-
-    """
-    _raise_all([*_sparse({"": params})])
 
 
 def check_vector_name(name: str, kind: str) -> None:
@@ -121,13 +108,4 @@ def _dense(spaces: Mapping[str, VectorParams] | Mapping[str, VectorChange], path
             found.append((f"{path}.memory", "`pinned` memory placement is not supported for dense vector storage"))
         if found:
             yield from found
-            return
-
-
-def _sparse(spaces: Mapping[str, SparseVectorParams]) -> Violations:
-    for space in spaces.values():
-        datatype = None if space.index is None else space.index.datatype
-        if datatype is not None and datatype not in _SPARSE_DATATYPES:
-            reason = f"sparse vectors do not support the `{datatype.name.lower()}` datatype"
-            yield "sparse_vectors.[].index.datatype", reason
             return

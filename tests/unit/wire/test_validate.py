@@ -148,6 +148,19 @@ CASES: list[tuple[Message, list[tuple[str, str]]]] = [
             ("strict_mode_config.multivector_config.multivector_config.[].max_vectors", ONE),
         ],
     ),
+    (
+        c.CreateCollection(
+            collection_name="a",
+            sparse_vectors_config=c.SparseVectorConfig(
+                map={"s": c.SparseVectorParams(index=c.SparseIndexConfig(datatype=c.Turbo4))}
+            ),
+        ),
+        [("sparse_vectors_config.map.[].index.datatype", "sparse vectors do not support the `turbo4` datatype")],
+    ),
+    (
+        p.CreateVectorNameRequest(collection_name="a", sparse_config=p.SparseVectorCreationConfig(datatype=c.Float16)),
+        [],
+    ),
     (c.DeleteCollection(collection_name="a", timeout=0), [("timeout", ONE)]),
     (c.ChangeAliases(timeout=0), [("timeout", ONE)]),
     (
