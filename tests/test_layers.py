@@ -14,10 +14,13 @@ MAY_IMPORT: Final = {
     "core": {"core"},
     "index": {"index", "core"},
     "storage": {"storage", "core"},
-    "engine": {"engine", "storage", "index", "core"},
+    "engine": {"engine", "storage", "index", "core", "config"},
     "wire": {"wire", "engine", "core"},
+    "config": {"config"},
 }
-"""Which parts of the package a layer may import. The modules beside the layers wire them and may import all."""
+"""Which parts of the package a layer may import; settings are plain values, so the engine may take them.
+
+The modules beside the layers put them together and may import all."""
 
 ONLY_IN: Final = {
     "grpc": {"wire", "app"},
@@ -29,8 +32,8 @@ ONLY_IN: Final = {
 }
 """Libraries that only some parts, or single modules of them, may import: payloads are stored in wire encoding."""
 
-UNLOADED_BY_SUPERVISOR: Final = {"__init__", "__main__", "supervisor", "claims", "config", "logs"}
-"""Modules the supervisor's process loads; at their top they import nothing of the layers."""
+IN_SUPERVISOR: Final = {"__init__", "__main__", "supervisor", "claims", "config", "logs"}
+"""Modules the supervisor's process loads; at their top they import nothing else of the package."""
 
 
 def part_of(module: str) -> str:
@@ -65,16 +68,13 @@ def violations(source: str, module: str) -> list[str]:
                 found.append(f"{module} imports {name}: {layer} may import {', '.join(sorted(allowed))}")
         elif root in ONLY_IN and not ONLY_IN[root] & {layer, module.removeprefix("pointstore.")}:
             found.append(f"{module} imports {name}: {root} belongs to {', '.join(sorted(ONLY_IN[root]))}")
-    if layer in UNLOADED_BY_SUPERVISOR:
-        top = ast.Module([node for node in ast.parse(source).body if not _is_type_checking(node)], [])
-        top.body = [node for node in top.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    if layer in IN_SUPERVISOR:
+        top = ast.Module([node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)], [])
         loaded = {part_of(name) for name in imported_names(top, module) if name.startswith("pointstore.")}
-        found += [f"{module} loads {part} with the supervisor" for part in sorted(loaded & {*MAY_IMPORT, "app"})]
+        found += [
+            f"{module} loads {part} with the supervisor" for part in sorted(loaded - IN_SUPERVISOR - {"__version__"})
+        ]
     return found
-
-
-def _is_type_checking(node: ast.stmt) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def modules() -> list[tuple[str, Path]]:

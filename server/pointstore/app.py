@@ -87,7 +87,7 @@ def _raw_handlers(methods: Mapping[str, Method]) -> dict[str, Handler]:
     return {path: grpc.unary_unary_rpc_method_handler(method) for path, method in methods.items()}
 
 
-def _group_by_service(handlers: Mapping[str, Handler]) -> list[grpc.GenericRpcHandler[bytes, bytes]]:
+def _group_by_service(handlers: Mapping[str, Handler]) -> list[grpc.GenericRpcHandler]:
     """Turn handlers by full path (`/package.Service/Method`) into grpc's tables; it refuses what is in none."""
     services: dict[str, dict[str, Handler]] = {}
     for path, handler in handlers.items():

@@ -55,7 +55,7 @@ class RestartPolicy:
 
     def delay_s(self, deaths: int) -> float:
         """Return the seconds to wait after that many deaths (1 or more) within the window."""
-        return min(self.delay_max_s, self.first_delay_s * 2 ** (deaths - 1))
+        return min(self.delay_max_s, self.first_delay_s * 2.0 ** (deaths - 1))
 
 
 @dataclass(slots=True)

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     Start = Callable[..., tuple[Transport, grpc.Channel]]
 
 
+def method(channel: grpc.Channel, path: str) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
+    """Return a method on raw bytes."""
+    return channel.unary_unary(path)
+
+
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Start a transport over methods and connect to it."""
@@ -39,21 +44,21 @@ def start() -> Iterator[Start]:
 
 def test_methods_get_and_return_raw_bytes(start: Start) -> None:
     _, channel = start({"/a.B/Reverse": lambda request, _: request[::-1], "/a.C/Empty": lambda *_: b""})
-    assert channel.unary_unary("/a.B/Reverse")(b"\x00\xff1", timeout=10) == b"1\xff\x00"
-    assert channel.unary_unary("/a.C/Empty")(b"", timeout=10) == b""
+    assert method(channel, "/a.B/Reverse")(b"\x00\xff1", timeout=10) == b"1\xff\x00"
+    assert method(channel, "/a.C/Empty")(b"", timeout=10) == b""
 
 
 @pytest.mark.parametrize("path", ["/a.B/Other", "/a.X/Reverse", "/A.B/Reverse"])
 def test_unknown_path_is_unimplemented(start: Start, path: str) -> None:
     _, channel = start({"/a.B/Reverse": lambda request, _: request[::-1]})
     with pytest.raises(grpc.RpcError) as failure:
-        channel.unary_unary(path)(b"", timeout=10)
+        method(channel, path)(b"", timeout=10)
     assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_message_over_the_limit_is_refused_and_gzip_is_accepted(start: Start) -> None:
     _, channel = start({"/a.B/Length": lambda request, _: str(len(request)).encode()})
-    call = channel.unary_unary("/a.B/Length")
+    call = method(channel, "/a.B/Length")
     assert call(bytes(1_000_000), timeout=10, compression=grpc.Compression.Gzip) == b"1000000"
     for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
         with pytest.raises(grpc.RpcError) as failure:
@@ -71,7 +76,7 @@ def test_calls_in_flight_end_before_stop_returns(start: Start) -> None:
 
     transport, channel = start({"/a.B/Slow": slow})
     with ThreadPoolExecutor(1) as pool:
-        reply = pool.submit(channel.unary_unary("/a.B/Slow"), b"kept", timeout=10)
+        reply = pool.submit(method(channel, "/a.B/Slow"), b"kept", timeout=10)
         assert entered.wait(10)
         assert transport.stop(10)
         assert reply.result(1) == b"kept"
@@ -86,7 +91,7 @@ def test_stop_says_when_a_handler_still_runs(start: Start) -> None:
         return request
 
     transport, channel = start({"/a.B/Stuck": stuck})
-    reply = channel.unary_unary("/a.B/Stuck").future(b"", timeout=20)
+    reply = method(channel, "/a.B/Stuck").future(b"", timeout=20)
     assert entered.wait(10)
     try:
         assert not transport.stop(0.1)

@@ -39,8 +39,8 @@ def pointstore(*arguments: str, timeout_s: float = 60) -> subprocess.CompletedPr
 def check_health(address: str) -> HealthCheckResponse:
     """Call Health/Check on a channel of its own, retrying while a worker is away."""
     with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-        call = channel.unary_unary("/grpc.health.v1.Health/Check")
-        reply: bytes = call(HealthCheckRequest().SerializeToString(), timeout=20, wait_for_ready=True)
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/grpc.health.v1.Health/Check")
+        reply = call(HealthCheckRequest().SerializeToString(), timeout=20, wait_for_ready=True)
     return HealthCheckResponse.FromString(reply)
 
 
@@ -154,7 +154,8 @@ def _one_of_many_answers(address: str) -> bool:
     for _ in range(20):
         with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
             try:
-                channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=0.3)
+                call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/grpc.health.v1.Health/Check")
+                call(b"", timeout=0.3)
             except grpc.RpcError:
                 continue
             return True
@@ -173,7 +174,8 @@ def test_optimizer_runs_at_low_priority_and_workers_are_pinned(start_server: Cal
     server = start_server(workers=len(usable_cores()), POINTSTORE__PIN_WORKERS="always")
     children = server.child_pids()
     optimizer = children.pop("optimizer")
-    assert os.getpriority(os.PRIO_PROCESS, optimizer) == 19
+    wait_until(lambda: os.getpriority(os.PRIO_PROCESS, optimizer) == 19, "the optimizer has lowered its priority")
+    wait_until(lambda: server.log.count("ready ") == len(children) + 1, "the optimizer is ready")
     assert os.sched_getscheduler(optimizer) == os.SCHED_BATCH
     assert os.sched_getaffinity(optimizer) == set(usable_cores())
     assert sorted(core for pid in children.values() for core in os.sched_getaffinity(pid)) == usable_cores()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 SERVICE: Final = "grpc.health.v1.Health"
 
 _WATCHERS_MAX: Final = 64
-_SERVING: Final = HealthCheckResponse(status=HealthCheckResponse.SERVING).SerializeToString()
-_NOT_SERVING: Final = HealthCheckResponse(status=HealthCheckResponse.NOT_SERVING).SerializeToString()
+_SERVING: Final[bytes] = HealthCheckResponse(status=HealthCheckResponse.SERVING).SerializeToString()
+_NOT_SERVING: Final[bytes] = HealthCheckResponse(status=HealthCheckResponse.NOT_SERVING).SerializeToString()
 
 
 class HealthService:
@@ -35,9 +35,10 @@ class HealthService:
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
         """Return the RPC handlers, on raw bytes, by full method path."""
-        check = grpc.unary_unary_rpc_method_handler(_Check(self, self._pool))
-        watch = grpc.unary_stream_rpc_method_handler(_Watch(self, self._pool))  # type: ignore[arg-type]  # non-blocking
-        return {f"/{SERVICE}/Check": check, f"/{SERVICE}/Watch": watch}
+        return {
+            f"/{SERVICE}/Check": grpc.unary_unary_rpc_method_handler(_Check(self, self._pool)),
+            f"/{SERVICE}/Watch": grpc.unary_stream_rpc_method_handler(_Watch(self, self._pool)),
+        }
 
     def current(self) -> bytes:
         """Return the present state as a HealthCheckResponse."""

@@ -37,7 +37,7 @@ class ReflectionService:
     def __init__(self, api_pool: DescriptorPool) -> None:
         """Collect the descriptors; `api_pool` knows the API's services."""
         pool = _collect_files(api_pool)
-        self._servicer = ReflectionServicer([*_API_SERVICES, health.SERVICE], pool=pool)
+        self._servicer = ReflectionServicer([*_API_SERVICES, health.SERVICE], pool=_Symbols(pool))
         self._lock = threading.Lock()
         self._calls: set[grpc.ServicerContext] = set()
         # One thread more than streams, to refuse the stream that is too many instead of letting it wait.
@@ -45,7 +45,7 @@ class ReflectionService:
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
         """Return the RPC handlers, on raw bytes, by full method path."""
-        handler = grpc.stream_stream_rpc_method_handler(_Info(self, self._pool))
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(_Info(self, self._pool))
         return {f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo": handler for version in _VERSIONS}
 
     def drain(self) -> None:
@@ -85,6 +85,26 @@ class _Info:
         return self._reflection.answer(requests, context)
 
 
+class _Symbols:
+    """A descriptor pool in which methods are symbols, too; the pool itself knows messages, enums and services."""
+
+    def __init__(self, pool: DescriptorPool) -> None:
+        self._pool = pool
+
+    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:  # noqa: N802  the pool's name
+        try:
+            return self._pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            service, _, method = symbol.rpartition(".")
+            descriptor = self._pool.FindServiceByName(service)
+            if method not in descriptor.methods_by_name:
+                raise
+            return descriptor.file
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._pool, name)
+
+
 def _collect_files(api_pool: DescriptorPool) -> DescriptorPool:
     """Return a pool with the files of all services and what they import."""
     pool = DescriptorPool()
@@ -100,23 +120,29 @@ def _collect_files(api_pool: DescriptorPool) -> DescriptorPool:
 
     for service in _API_SERVICES:
         add(api_pool.FindServiceByName(service).file)
-    add(health_pb2.DESCRIPTOR)
-    add(reflection_pb2.DESCRIPTOR)
-    pool.AddSerializedFile(_reflection_v1_file())
+    pool.Add(_standard_file(health_pb2.DESCRIPTOR, "grpc.health.v1"))
+    for version in _VERSIONS:
+        pool.Add(_standard_file(reflection_pb2.DESCRIPTOR, f"grpc.reflection.{version}"))
     return pool
 
 
-def _reflection_v1_file() -> bytes:
-    """Return version 1's file descriptor: v1alpha's with another package, also in the types it refers to."""
-    file = FileDescriptorProto.FromString(reflection_pb2.DESCRIPTOR.serialized_pb)
-    old, new = f".{file.package}.", ".grpc.reflection.v1."
+def _standard_file(shipped: FileDescriptor, package: str) -> FileDescriptorProto:
+    """Return a file of grpcio under its standard name and in `package`, also in the types it refers to.
+
+    grpcio names the files after its Python modules, and has version v1alpha of reflection only.
+    """
+    file = FileDescriptorProto.FromString(shipped.serialized_pb)
+    old, new = f".{file.package}.", f".{package}."
     for message in file.message_type:
         for field in message.field:
-            field.type_name = field.type_name.replace(old, new)
+            if field.HasField("type_name"):
+                field.type_name = field.type_name.replace(old, new)
     for service in file.service:
         for method in service.method:
             method.input_type = method.input_type.replace(old, new)
             method.output_type = method.output_type.replace(old, new)
-    file.name, file.package = "grpc/reflection/v1/reflection.proto", "grpc.reflection.v1"
+    file.name = f"{package.replace('.', '/')}/{shipped.name.rpartition('/')[2]}"
+    file.package = package
+    # Names of packages in other languages, which would be the other version's.
     file.ClearField("options")
-    return file.SerializeToString()
+    return file
