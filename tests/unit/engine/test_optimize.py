@@ -1,0 +1,250 @@
+"""The optimizer against a real collection: what it publishes, and that no answer changes by it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from pointstore.config import Settings
+from pointstore.core.catalog import CollectionChange, CollectionStatus
+from pointstore.core.payload import EMPTY
+from pointstore.core.point import point_id_from_number
+from pointstore.core.schema import CollectionConfig, Datatype, Distance, HnswConfig, OptimizersConfig, VectorParams
+from pointstore.core.update import DeletePoints, Upsert
+from pointstore.core.vector import Dense
+from pointstore.engine.engine import Engine
+from pointstore.engine.optimize import Optimizer
+from pointstore.storage.segments import INDEX_FILE, ROWS_FILE, open_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from pointstore.engine.collection import Collection
+    from pointstore.storage.segments import SegmentMeta
+
+DIM = 16
+MAP_SIZE = 1 << 30
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine on an empty directory."""
+    engine = Engine(tmp_path / "data", map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+    yield engine
+    engine.close()
+
+
+def create(engine: Engine, threshold_kb: int | None = 10, m: int = 8, datatype: Datatype | None = None) -> Collection:
+    config = CollectionConfig(
+        vectors={"": VectorParams(DIM, Distance.EUCLID, datatype=datatype)},
+        single_vector=True,
+        hnsw_config=HnswConfig(m=m, ef_construct=40),
+        optimizers_config=OptimizersConfig(indexing_threshold=threshold_kb, vacuum_min_vector_number=100),
+    )
+    engine.create_collection("c", config)
+    return engine.collection("c")
+
+
+def upsert(collection: Collection, ids: range, seed: int = 0) -> NDArray[np.float32]:
+    rows = np.random.default_rng(seed).normal(size=(len(ids), DIM)).astype(np.float32)
+    vectors = [{"": Dense(row.tobytes())} for row in rows]
+    update = Upsert([point_id_from_number(i) for i in ids], [EMPTY] * len(ids), list(vectors), [False] * len(ids))
+    collection.write([update], wait=True, timeout_s=None)
+    return rows
+
+
+def delete(collection: Collection, ids: range) -> None:
+    collection.write([DeletePoints(tuple(point_id_from_number(i) for i in ids))], wait=True, timeout_s=None)
+
+
+def settle(optimizer: Optimizer, collection: Collection) -> None:
+    deadline = time.monotonic() + 30
+    while collection.info().status is not CollectionStatus.GREEN:
+        assert time.monotonic() < deadline, collection.info()
+        optimizer.step()
+        optimizer.wait()
+        time.sleep(0.02)
+
+
+def segments(collection: Collection) -> tuple[SegmentMeta, ...]:
+    return collection.state_for_optimizer().spaces[0].segments
+
+
+def stored(collection: Collection) -> dict[int, bytes]:
+    """Every live row by slot, read from segments and unsealed blocks, each slot from one place only."""
+    space = collection.state_for_optimizer().spaces[0]
+    slots, rows = collection.unsealed_rows(space.number)
+    found = {int(slot): row.tobytes() for slot, row in zip(slots, rows, strict=True)}
+    for meta in space.segments:
+        files = open_segment(collection.segments_dir, meta)
+        for slot, row in zip(files.slots, files.rows, strict=True):
+            if space.live[int(slot) >> 3] >> (int(slot) & 7) & 1:
+                assert int(slot) not in found
+                found[int(slot)] = row.tobytes()
+    return found
+
+
+def test_rows_become_one_indexed_segment(engine: Engine) -> None:
+    collection, optimizer = create(engine), Optimizer(Settings(), engine)
+    rows = upsert(collection, range(1000))
+    assert collection.info().status is CollectionStatus.YELLOW
+    settle(optimizer, collection)
+    (segment,) = segments(collection)
+    assert (segment.rows, segment.index, segment.m, segment.ef_construct) == (1000, "hnsw-fp16", 8, 40)
+    assert sorted(stored(collection).values()) == sorted(row.tobytes() for row in rows)
+    assert collection.info().indexed_vectors_count == 1000
+    assert len(list(collection.segments_dir.iterdir())) == 1
+
+
+def test_small_collection_is_left_alone(engine: Engine) -> None:
+    collection, optimizer = create(engine, threshold_kb=10_000), Optimizer(Settings(), engine)
+    upsert(collection, range(50))
+    optimizer.step()
+    assert collection.info().status is CollectionStatus.GREEN
+    assert segments(collection) == ()
+
+
+@pytest.mark.parametrize(("threshold_kb", "m"), [(0, 8), (10, 0)])
+def test_no_graph_where_none_is_wanted(engine: Engine, threshold_kb: int, m: int) -> None:
+    collection = create(engine, threshold_kb=threshold_kb, m=m)
+    optimizer = Optimizer(Settings.model_validate({"optimizer": {"seal_bytes": 1 << 14}}), engine)
+    for start in range(0, 1200, 300):
+        upsert(collection, range(start, start + 300), seed=start)
+        settle(optimizer, collection)
+        optimizer.step()
+        optimizer.wait()
+    before = stored(collection)
+    settle(optimizer, collection)
+    assert {segment.index for segment in segments(collection)} == {None}
+    assert len(before) == 1200
+    assert stored(collection) == before
+
+
+def test_graph_is_continued_and_keeps_every_row(engine: Engine) -> None:
+    collection, optimizer = create(engine), Optimizer(Settings(), engine)
+    upsert(collection, range(5000))
+    settle(optimizer, collection)
+    (first,) = segments(collection)
+    delete(collection, range(100))
+    upsert(collection, range(5000, 10_000), seed=1)
+    settle(optimizer, collection)
+    (second,) = segments(collection)
+    assert first.uid != second.uid
+    # Dead rows stay in a graph that is continued.
+    assert second.rows == 10_000
+    assert len(stored(collection)) == 9900
+    assert [path.name for path in collection.segments_dir.iterdir()] == [second.uid]
+
+
+def test_graph_is_continued_from_the_file_by_another_process(engine: Engine) -> None:
+    collection = create(engine)
+    upsert(collection, range(5000))
+    settle(Optimizer(Settings(), engine), collection)
+    upsert(collection, range(5000, 10_000), seed=1)
+    settle(Optimizer(Settings(), engine), collection)
+    (segment,) = segments(collection)
+    assert segment.rows == 10_000
+    assert len(stored(collection)) == 10_000
+
+
+def test_dead_rows_are_dropped(engine: Engine) -> None:
+    collection, optimizer = create(engine), Optimizer(Settings(), engine)
+    upsert(collection, range(1000))
+    settle(optimizer, collection)
+    delete(collection, range(0, 1000, 3))
+    before = stored(collection)
+    settle(optimizer, collection)
+    (segment,) = segments(collection)
+    assert segment.rows == 666
+    assert stored(collection) == before
+    delete(collection, range(1000))
+    settle(optimizer, collection)
+    assert segments(collection) == ()
+    assert list(collection.segments_dir.iterdir()) == []
+
+
+def test_unsealed_rows_that_are_all_dead_do_not_keep_it_busy(engine: Engine) -> None:
+    collection = create(engine)
+    optimizer = Optimizer(Settings.model_validate({"optimizer": {"seal_bytes": 1 << 14}}), engine)
+    upsert(collection, range(1000))
+    delete(collection, range(1000))
+    settle(optimizer, collection)
+    assert collection.state_for_optimizer().spaces[0].unsealed_rows == 0
+
+
+def test_missing_index_is_built_again(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "data", map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+    collection = create(engine)
+    upsert(collection, range(1000))
+    settle(Optimizer(Settings(), engine), collection)
+    (before,) = segments(collection)
+    (collection.segments_dir / before.uid / INDEX_FILE).unlink()
+    engine.close()
+    engine = Engine(tmp_path / "data", map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+    collection = engine.collection("c")
+    assert collection.info().status is CollectionStatus.YELLOW
+    settle(Optimizer(Settings(), engine), collection)
+    (after,) = segments(collection)
+    assert after.uid != before.uid
+    assert (collection.segments_dir / after.uid / INDEX_FILE).exists()
+    engine.close()
+
+
+def test_damaged_rows_are_an_error_and_are_not_copied(engine: Engine) -> None:
+    collection, optimizer = create(engine), Optimizer(Settings(), engine)
+    upsert(collection, range(1000))
+    settle(optimizer, collection)
+    (before,) = segments(collection)
+    path = collection.segments_dir / before.uid / ROWS_FILE
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    delete(collection, range(500))
+    for _ in range(3):
+        optimizer.step()
+        optimizer.wait()
+    info = collection.info()
+    assert info.status is CollectionStatus.RED
+    assert info.optimizer_error is not None
+    assert ROWS_FILE in info.optimizer_error
+    assert segments(collection) == (before,)
+
+
+def test_rows_unfit_for_a_graph_settle_without_one(engine: Engine) -> None:
+    collection, optimizer = create(engine), Optimizer(Settings(), engine)
+    upsert(collection, range(500))
+    huge = np.full((1, DIM), 1e30, dtype=np.float32)
+    update = Upsert([point_id_from_number(7)], [EMPTY], [{"": Dense(huge[0].tobytes())}], [False])
+    collection.write([update], wait=True, timeout_s=None)
+    settle(optimizer, collection)
+    (segment,) = segments(collection)
+    assert segment.index == "scan"
+
+
+def test_changed_parameters_rebuild(engine: Engine) -> None:
+    collection, optimizer = create(engine), Optimizer(Settings(), engine)
+    upsert(collection, range(1000))
+    settle(optimizer, collection)
+    collection.update_config(CollectionChange(hnsw_config=HnswConfig(m=12)))
+    assert collection.info().status is CollectionStatus.YELLOW
+    settle(optimizer, collection)
+    (segment,) = segments(collection)
+    assert segment.m == 12
+
+
+def test_dropped_collection_is_no_error(engine: Engine) -> None:
+    collection, optimizer = create(engine), Optimizer(Settings(), engine)
+    upsert(collection, range(1000))
+    directory = collection.segments_dir.parent
+    optimizer.step()
+    engine.drop_collection("c")
+    for _ in range(3):
+        optimizer.wait()
+        optimizer.step()
+    assert not directory.exists()
