@@ -17,6 +17,7 @@ from pointstore.core.errors import ConversionError
 from pointstore.core.schema import Json
 
 _INDEX_MAX = 2**64 - 1
+_INDEX_DIGITS_MAX = len(str(_INDEX_MAX))
 # Unicode alphanumeric as the reference means it: wider than str.isalnum (vowel signs, circled letters).
 _BARE = regex.compile(r"[\p{Alphabetic}\p{Nd}\p{Nl}\p{No}_-]+")
 
@@ -85,8 +86,11 @@ def _parse_step(text: str, position: int, *, first: bool) -> tuple[Step, int]:
         digits = text[position + 1 : end] if end > 0 else "?"
         if not digits:
             return Each(), end + 1
-        if digits.isascii() and digits.isdigit() and int(digits) <= _INDEX_MAX:
-            return Index(int(digits)), end + 1
+        if digits.isascii() and digits.isdigit():
+            # Python refuses to convert thousands of digits.
+            digits = digits.lstrip("0") or "0"
+            if len(digits) <= _INDEX_DIGITS_MAX and int(digits) <= _INDEX_MAX:
+                return Index(int(digits)), end + 1
         raise _invalid(text)
     if not first:
         if text[position] != ".":

@@ -20,6 +20,8 @@ from qdrant_grpc.json_with_int_pb2 import Value
 from qdrant_grpc.points_pb2 import QueryGroupsResponse, RetrievedPoint
 
 EMPTY = b""
+NESTING_MAX = 50
+"""No payload that `check_payloads` accepts is this deep."""
 _TAG = b"\x12"
 _RESULT_TAG = b"\x0a"
 _GROUP_TAG = b"\x0a"

@@ -65,7 +65,7 @@ class Collection:
             self._store.meta.check_format(txn)
         self._snapshot = empty_snapshot()
         self._refreshing = threading.Lock()
-        self._writer = Writer(self._transition, check_update)
+        self._writer = Writer(check_update)
         self._writer_config: tuple[int, CollectionConfig] | None = None
 
     @property
@@ -120,7 +120,7 @@ class Collection:
             RequestError: an update was refused; those before it are committed.
         """
         started = time.monotonic()
-        seqs = self._writer.write(updates, wait=wait)
+        seqs = self._writer.write(updates, self._transition, wait=wait)
         status = UpdateStatus.COMPLETED if wait else UpdateStatus.ACKNOWLEDGED
         if wait and timeout_s is not None and time.monotonic() - started > timeout_s:
             status = UpdateStatus.WAIT_TIMEOUT

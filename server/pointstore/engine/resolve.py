@@ -7,7 +7,7 @@ client that does not wait is never told of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import assert_never, cast
 
 from pointstore.core.errors import WrongInputError, unknown_vector_name
 from pointstore.core.filter import Filter
@@ -24,9 +24,10 @@ from pointstore.core.operation import (
     ReplacePayload,
 )
 from pointstore.core.operation import DropVector as DropVectorOperation
-from pointstore.core.payload import EMPTY
+from pointstore.core.path import Key, Path
+from pointstore.core.payload import EMPTY, NESTING_MAX, check_payloads, pack_payload, unpack_payload
 from pointstore.core.point import PointId, point_not_found
-from pointstore.core.schema import CollectionConfig, SparseVectorParams, VectorParams
+from pointstore.core.schema import CollectionConfig, Json, SparseVectorParams, VectorParams
 from pointstore.core.update import (
     ClearPayload,
     CreateVector,
@@ -67,6 +68,8 @@ def resolve(update: Update, state: Transition) -> Operation:  # noqa: PLR0911  o
             numbers = tuple(_number(name, state.config) for name in dict.fromkeys(names)) if ids else ()
             return RemoveVectors(ids, numbers)
         case SetPayload(selector, payload, key):
+            if key is not None:
+                _check_nesting(payload, key)
             return MergePayload(_existing(selector, state), payload, key)
         case OverwritePayload(selector, payload):
             return ReplacePayload(_existing(selector, state), payload)
@@ -146,6 +149,16 @@ def _matching(condition: Filter, state: Transition, slots: Sequence[int]) -> lis
     """Return those of the live slots that match."""
     matching = filtering.evaluate(condition, state.live_points(), state.slots_of)
     return [slot for slot in slots if matching[slot >> 3] >> (slot & 7) & 1]
+
+
+def _check_nesting(payload: bytes, key: Path) -> None:
+    """Refuse a payload that is fine by itself, but too deep for replies where the path puts it."""
+    nested: Json = dict(unpack_payload(payload))
+    # Steps beyond the limit add nothing to the verdict, but would exhaust the stack.
+    for step in reversed(key.steps[:NESTING_MAX]):
+        nested = {step.name: nested} if isinstance(step, Key) else [nested]
+    # A path begins with a key.
+    check_payloads([pack_payload(cast("dict[str, Json]", nested))])
 
 
 def _number(name: str, config: CollectionConfig) -> int:

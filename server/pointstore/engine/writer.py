@@ -23,6 +23,10 @@ QUEUE_MAX = 1024
 """Requests that may wait for a commit; more are refused."""
 
 
+Begin = Callable[[], AbstractContextManager[Transition]]
+"""Opens a transaction; leaving it without an error finishes and commits."""
+
+
 @dataclass(slots=True, eq=False)
 class _Request:
     updates: Sequence[Update]
@@ -36,25 +40,20 @@ class Writer:
     """Commits the updates of one collection in one process; other processes take turns through LMDB's lock.
 
     Args:
-        begin: opens the transaction; leaving it without an error finishes and commits.
         check: refuses an update before it is resolved (strict mode, shard keys).
     """
 
-    def __init__(
-        self,
-        begin: Callable[[], AbstractContextManager[Transition]],
-        check: Callable[[Update, Transition], None],
-    ) -> None:
-        self._begin = begin
+    def __init__(self, check: Callable[[Update, Transition], None]) -> None:
         self._check = check
         self._queue: list[_Request] = []
         self._queue_lock = threading.Lock()
         self._turn = threading.Lock()
 
-    def write(self, updates: Sequence[Update], *, wait: bool) -> list[int]:
+    def write(self, updates: Sequence[Update], begin: Begin, *, wait: bool) -> list[int]:
         """Commit updates in order, each atomic and independent; return their log numbers once they are on disk.
 
         With `wait` false an error that is only noticed when applied is dropped, and the update just takes its number.
+        `begin` is no attribute: a collection and its writer would keep each other, and a dropped one's files, alive.
 
         Raises:
             RequestError: an update was refused; those before it are committed, those after it not tried.
@@ -70,29 +69,29 @@ class Writer:
             if not request.done:
                 with self._queue_lock:
                     group, self._queue = self._queue, []
-                self._commit(group)
+                self._commit(group, begin)
         if request.error is not None:
             raise request.error
         return request.seqs
 
-    def _commit(self, group: list[_Request]) -> None:
+    def _commit(self, group: list[_Request], begin: Begin) -> None:
         try:
-            with self._begin() as transition:
+            with begin() as transition:
                 for request in group:
                     self._run(request, transition)
         except Exception as error:  # noqa: BLE001  handed to the thread whose request it was
-            self._isolate(group, error)
+            self._isolate(group, begin, error)
         for request in group:
             request.done = True
 
-    def _isolate(self, group: list[_Request], error: Exception) -> None:
+    def _isolate(self, group: list[_Request], begin: Begin, error: Exception) -> None:
         """After the common transaction failed: give a lone request its error, or let each try by itself."""
         for request in group:
             request.seqs.clear()
             request.error = error if len(group) == 1 else None
         if len(group) > 1:
             for request in group:
-                self._commit([request])
+                self._commit([request], begin)
 
     def _run(self, request: _Request, transition: Transition) -> None:
         for update in request.updates:
