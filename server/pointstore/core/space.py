@@ -47,9 +47,11 @@ class Space:
         """Transform (m, dim) float32 rows from a client into the form that is stored and returned."""
         if self.dtype == np.uint8:
             return to_uint8(rows)
-        if self.distance is Distance.COSINE:
-            rows = normalize(rows)
-        return rows.astype(self.dtype, copy=False)
+        # NaN, infinity and what float16 cannot hold are legal; their scores are unspecified.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.distance is Distance.COSINE:
+                rows = normalize(rows)
+            return rows.astype(self.dtype, copy=False)
 
     def query(self, rows: Floats) -> Floats:
         """Transform (m, dim) float32 query rows like stored ones, as float32."""
@@ -61,7 +63,8 @@ class Space:
         if self.distance is Distance.COSINE and self.dtype == np.uint8:
             norms = np.sqrt(np.einsum("ij,ij->i", candidates, candidates)) * np.sqrt(query @ query)
             products: Floats = candidates @ query
-            return np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
+            cosines: Floats = np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
+            return cosines
         if self.distance in (Distance.COSINE, Distance.DOT):
             inner: Floats = candidates @ query
             return inner

@@ -49,6 +49,11 @@ class Txn(Protocol):
 
 MAX_READERS = 4096
 _SPARE_READERS = 64
+_LOCK_FILE = "lock.mdb"
+# 64 bytes a reader, and a page for the header.
+_LOCK_FILE_BYTES = MAX_READERS * 64 + 4096
+_FULL_BYTES = 1 << 20
+_NO_SPACE_TEXT = "No space left on device"
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _IO_ERRORS = frozenset({errno.EIO, errno.EROFS})
 
@@ -62,14 +67,19 @@ class Environment:
         path: directory, created when missing.
         map_size: bound of the data file in bytes; reserved as address space only.
         databases: names of the databases to open.
+
+    Raises:
+        InsufficientStorageError: no space for a new environment.
+        StorageError: it cannot be opened.
     """
 
     def __init__(self, path: Path, map_size: int, databases: tuple[str, ...]) -> None:
-        created = not path.exists()
-        path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._poison: str | None = None
         try:
+            created = not path.exists()
+            path.mkdir(parents=True, exist_ok=True)
+            _allocate_lock_file(path / _LOCK_FILE)
             self._env = lmdb.open(
                 str(path),
                 map_size=map_size,
@@ -79,11 +89,13 @@ class Environment:
             )
             self._env.reader_check()
             self._databases = {name: Database(self._env.open_db(name.encode())) for name in databases}
-        except lmdb.Error as error:
+            if created:
+                sync_directory(path.parent)
+        except (lmdb.Error, OSError) as error:
+            if _errno_of(error) in _NO_SPACE:
+                raise InsufficientStorageError(_NO_SPACE_TEXT) from error
             msg = f"cannot open {path}: {error}"
             raise StorageError(msg) from error
-        if created:
-            sync_directory(path.parent)
 
     def database(self, name: str) -> Database:
         """Return the handle of a database."""
@@ -120,8 +132,9 @@ class Environment:
 
     def _failure(self, error: lmdb.Error) -> Exception:
         number = _errno_of(error)
-        if number in _NO_SPACE:
-            return InsufficientStorageError("No space left on device")
+        # LMDB calls a write that was cut short, as the last one before a disk is full, an I/O error.
+        if number in _NO_SPACE or (number == errno.EIO and _is_full(self.path)):
+            return InsufficientStorageError(_NO_SPACE_TEXT)
         if number in _IO_ERRORS:
             self._poison = f"{self.path} refuses writes until restarted after an I/O error: {error}"
             return UnavailableError(self._poison)
@@ -132,10 +145,24 @@ class Environment:
         self._env.close()
 
 
-def _errno_of(error: lmdb.Error) -> int | None:
-    code = getattr(error, "code", None)
-    if isinstance(code, int):
-        return code
+def _allocate_lock_file(path: Path) -> None:
+    """Give the lock file its blocks at once: LMDB maps it with holes, and a hole on a full disk kills the process."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.posix_fallocate(descriptor, 0, _LOCK_FILE_BYTES)
+    finally:
+        os.close(descriptor)
+
+
+def _is_full(path: Path) -> bool:
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize < _FULL_BYTES
+
+
+def _errno_of(error: lmdb.Error | OSError) -> int | None:
+    if isinstance(error, OSError):
+        return error.errno
+    # The binding tells the number in the text only.
     text = str(error)
     return next((number for number in _NO_SPACE | _IO_ERRORS if os.strerror(number) in text), None)
 
