@@ -6,7 +6,7 @@ What a command needs is imported in it: the supervisor must never load grpc or t
 from __future__ import annotations
 
 import sys
-from pathlib import Path  # noqa: TC003  typer resolves the annotations at run time
+from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import typer
