@@ -667,7 +667,9 @@ def test_cluster_info(stub: CollectionsStub, name: str) -> None:
     reply = stub.CollectionClusterInfo(c.CollectionClusterInfoRequest(collection_name=name))
     assert 1 <= reply.peer_id <= 2**53
     assert list(reply.local_shards) == [c.LocalShardInfo(shard_id=0, points_count=0, state=c.Active)]
-    assert not (reply.remote_shards or reply.shard_transfers or reply.resharding_operations)
+    assert not reply.remote_shards
+    assert not reply.shard_transfers
+    assert not reply.resharding_operations
     assert reply.time > 0
     again = stub.CollectionClusterInfo(c.CollectionClusterInfoRequest(collection_name=name))
     assert again.peer_id == reply.peer_id
