@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 SERVICES: Final = ("qdrant.Qdrant", "qdrant.Collections", "qdrant.Points", "qdrant.Snapshots")
 
 _MISSING: Final = {
-    "CreateFieldIndex": "payload indexes",
-    "DeleteFieldIndex": "payload indexes",
     "Facet": "facets",
     "SearchMatrixPairs": "distance matrices",
     "SearchMatrixOffsets": "distance matrices",
