@@ -5,6 +5,9 @@
 A place fires at its n-th visit (`@n`, the first by default). `kill` ends the process as SIGKILL does, `error` raises
 OSError(EIO), `nospace` OSError(ENOSPC), `pause:s` sleeps for s seconds at every visit from then on. Without the variable a
 visit costs one look at an empty dictionary.
+
+Every process counts for itself. With POINTSTORE_FAILPOINTS_FIRED, a directory, a place fires in one process only and leaves
+a file of its name with the pid there: restarted processes live on, and a test can prove who died where.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 VARIABLE: Final = "POINTSTORE_FAILPOINTS"
+FIRED_VARIABLE: Final = "POINTSTORE_FAILPOINTS_FIRED"
 
 
 @dataclass(slots=True)
@@ -39,6 +43,7 @@ def _parse(text: str) -> dict[str, _Place]:
 
 
 _places = _parse(os.environ.get(VARIABLE, ""))
+_fired_dir = os.environ.get(FIRED_VARIABLE)
 _counting = threading.Lock()
 
 
@@ -54,8 +59,21 @@ def visit(name: str) -> None:
     with _counting:
         place.visits += 1
         due = place.visits >= place.visit if place.action == "pause" else place.visits == place.visit
-    if due:
+    if due and (place.action == "pause" or _claim(name)):
         _fire(name, place)
+
+
+def _claim(name: str) -> bool:
+    """Tell whether this process is the one in which the place fires."""
+    if _fired_dir is None:
+        return True
+    try:
+        descriptor = os.open(os.path.join(_fired_dir, name), os.O_CREAT | os.O_EXCL | os.O_WRONLY)  # noqa: PTH118
+    except FileExistsError:
+        return False
+    os.write(descriptor, str(os.getpid()).encode())
+    os.close(descriptor)
+    return True
 
 
 def _fire(name: str, place: _Place) -> None:

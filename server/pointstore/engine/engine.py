@@ -90,6 +90,7 @@ class Engine:
         except BaseException:
             shutil.rmtree(path, ignore_errors=True)
             raise
+        visit("create.named")
 
     def update_collection(self, name: str, change: CollectionChange) -> None:
         """Change a collection's configuration.
@@ -132,6 +133,7 @@ class Engine:
         with self._catalog.change() as names:
             for action in actions:
                 _change_alias(names, action)
+            visit("aliases.changed")
 
     def aliases(self, collection: str | None = None) -> list[Alias]:
         """Return all aliases, or those of one collection, sorted."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from pointstore.core.errors import StorageError
+from pointstore.core.failpoint import visit
 from pointstore.engine.collection import QUARANTINE
 from pointstore.engine.engine import CATALOG, COLLECTIONS
 from pointstore.storage.catalog import Catalog
@@ -33,6 +34,7 @@ def recover(data_dir: Path, *, map_size: int, catalog_map_size: int) -> None:
     catalog = Catalog(data_dir / CATALOG, catalog_map_size)
     collections = catalog.names(None).collections
     catalog.close()
+    visit("recovery.begun")
     for directory in root.iterdir():
         if directory.name not in collections.values():
             _log.warning("removing a directory that no collection owns", directory=directory.name)
@@ -57,10 +59,12 @@ def _recover_collection(path: Path, map_size: int) -> None:
         with store.read() as txn:
             store.meta.check_format(txn)
             metas = store.meta.segments(txn)
+        visit("recovery.opened")
         for name in remove_orphans(store.segments_dir, {meta.uid for meta in metas}):
             _log.info("removed an unpublished segment", directory=name)
         for meta in metas:
             if not repair_segment(store.segments_dir, meta):
                 _log.warning("removed a damaged index; it is built again", segment=meta.uid)
+        visit("recovery.repaired")
     finally:
         store.close()

@@ -186,6 +186,7 @@ def write_segment(  # noqa: PLR0913, PLR0917  the parts of a segment
         }
         if index is not None and index.write is not None:
             index.write(directory / INDEX_FILE)
+            visit("index.written")
             _sync(directory / INDEX_FILE)
             checksums[INDEX_FILE] = _checksum(directory / INDEX_FILE)
         sizes = {name: (directory / name).stat().st_size for name in checksums}
@@ -276,6 +277,7 @@ def remove_segment(root: Path, uid: str) -> None:
         (root / uid).rename(directory)
     except FileNotFoundError:
         return
+    visit("removal.renamed")
     shutil.rmtree(directory, ignore_errors=True)
 
 
