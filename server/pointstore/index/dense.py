@@ -4,7 +4,7 @@ faiss is imported here and nowhere else. Graphs are HNSW (Malkov and Yashunin, a
 numbers. A graph only proposes: similarities in a result are computed from the raw rows, in float32.
 
 Traps this module keeps away from its callers: search parameters without an efSearch would silently mean 16, an efSearch
-set at the index would race between threads, faiss keeps bare pointers into numpy arrays and selectors, and a float16
+set at the index would race between threads, faiss keeps bare pointers into numpy arrays, and a float16
 store would turn large components into infinity.
 """
 
@@ -44,6 +44,9 @@ _HALF_MAX: Final = 65_504.0
 _LARGEST: Final = 1e16
 _HALF_ERROR: Final = 1e-5
 _SAMPLE: Final = 64
+_RESULTS_MIN: Final = 1024
+_SPARE: Final = 1.5
+_EF_GROWTH: Final = 4
 _M_RANGE: Final = (2, 512)
 _BLOCK_ROWS: Final = 8_192
 
@@ -187,72 +190,41 @@ class DenseIndex:
         if self._index.ntotal != len(slots):
             raise IndexRefusedError(f"{path}: {self._index.ntotal} rows for {len(slots)} slots")
         self._dim = space.dim
-        self._first = int(slots[0])
-        self._bytes = slice(self._first >> 3, (int(slots[-1]) >> 3) + 1)
-        self._labels: Any = None
-        if int(slots[-1]) - self._first + 1 != len(slots):
-            self._labels = faiss.Int64Vector()
-            places = slots.astype(np.int64) - (self._first & ~7)
-            faiss.copy_array_to_vector(places, self._labels)
         self._local = threading.local()
 
-    def search(self, query: Floats, k: int, ef: int, live: Bits | None) -> Positions:
-        """Return at most k row numbers near the query, in no particular order.
+    def search(self, query: Floats, k: int, ef: int) -> Positions:
+        """Return at most k row numbers near the query, nearest first.
 
         Args:
             query: (dim,) float32, transformed.
             k: at least 1.
             ef: candidates kept during the search, at least k.
-            live: slots to choose from, any slot by default.
 
         """
-        scratch = self._scratch(k)
+        scratch: _Scratch | None = getattr(self._local, "scratch", None)
+        if scratch is None or scratch.labels.size < k:
+            scratch = self._local.scratch = _Scratch(self._dim, k)
         scratch.query[:] = query
-        if live is None:
-            parameters = scratch.plain
-        else:
-            parameters = scratch.selecting
-            selected = self._aligned(live[self._bytes])
-            # faiss counts the size of the bitmap in bytes; places beyond it are not selected.
-            scratch.bitmap.n = selected.size
-            scratch.bitmap.bitmap = faiss.swig_ptr(selected)
-        parameters.efSearch = ef
-        self._index.search_c(1, scratch.query_pointer, k, scratch.distance_pointer, scratch.label_pointer, parameters)
+        scratch.parameters.efSearch = ef
+        self._index.search_c(
+            1, scratch.query_pointer, k, scratch.distance_pointer, scratch.label_pointer, scratch.parameters
+        )
         labels = scratch.labels[:k]
         found: Positions = labels[labels >= 0]
         return found
-
-    def _aligned(self, selected: Bits) -> Bits:
-        """Return the bitmap that the selector reads: by row number where slots have no gaps, else by place."""
-        shift = self._first & 7
-        if self._labels is not None or not shift or not selected.size:
-            return selected if selected.size else np.zeros(1, dtype=np.uint8)
-        result = selected >> np.uint8(shift)
-        result[:-1] |= selected[1:] << np.uint8(8 - shift)
-        return result
-
-    def _scratch(self, k: int) -> _Scratch:
-        scratch: _Scratch | None = getattr(self._local, "scratch", None)
-        if scratch is None or scratch.labels.size < k:
-            scratch = self._local.scratch = _Scratch(self._dim, k, self._labels)
-        return scratch
 
 
 class _Scratch:
     """What one thread reuses between searches: every call into faiss gives up the interpreter lock, so few are made."""
 
-    def __init__(self, dim: int, k: int, labels: Any) -> None:  # noqa: ANN401  a faiss vector
+    def __init__(self, dim: int, k: int) -> None:
         self.query = np.empty(dim, dtype=np.float32)
-        self.distances = np.empty(max(k, 32), dtype=np.float32)
-        self.labels = np.empty(max(k, 32), dtype=np.int64)
+        self.distances = np.empty(max(k, _RESULTS_MIN), dtype=np.float32)
+        self.labels = np.empty(max(k, _RESULTS_MIN), dtype=np.int64)
         self.query_pointer = faiss.swig_ptr(self.query)
         self.distance_pointer = faiss.swig_ptr(self.distances)
         self.label_pointer = faiss.swig_ptr(self.labels)
-        self.plain = faiss.SearchParametersHNSW()
-        self.bitmap = faiss.IDSelectorBitmap(1, faiss.swig_ptr(np.zeros(1, dtype=np.uint8)))
-        self.selecting = faiss.SearchParametersHNSW()
-        self.translated = None if labels is None else faiss.IDSelectorTranslated(labels, self.bitmap)
-        self.selecting.sel = self.bitmap if self.translated is None else self.translated
+        self.parameters = faiss.SearchParametersHNSW()
 
 
 class DenseSegment:
@@ -334,21 +306,31 @@ class DenseSegment:
     def _approximate(
         self, query: Floats, k: int, ef: int, live: Bits | None, selected: int
     ) -> tuple[Positions, Floats] | None:
-        """Ask the graph; None when an exact scan is cheaper or the graph found too little."""
-        if self._index is None:
+        """Ask the graph; None when an exact scan is cheaper.
+
+        The graph is searched without the filter, and the members among its ef nearest rows are taken. At least k of
+        them are as good as an unfiltered result; fewer mean that the filter lies elsewhere than the query, so ef grows
+        until an exact scan costs no more. (A selector inside the graph would return k rows then, too, but wrong ones.)
+        """
+        if self._index is None or not math.isfinite(_squared(query)):
             return None
-        ef = raised_ef(max(ef, k), selected / len(self.slots))
-        if selected <= ROWS_PER_EF * ef or not math.isfinite(float(query @ query)):
-            return None
+        ef = max(ef, k)
+        if live is not None:
+            share = selected / len(self.slots)
+            ef = max(raised_ef(ef, share), math.ceil(_SPARE * k / share))
         # The store rounds: a few more candidates than wanted, put into order by the raw rows.
         wanted = max(k, min(ef, 2 * k))
-        candidates = self._index.search(query, wanted, ef, live)
-        if candidates.size < min(wanted, selected):
-            return None
-        candidates.sort()
-        similarities = self.space.similarity(query, flat.widen(self.rows.take(candidates, axis=0)))
-        best = np.argsort(-similarities, kind="stable")[:k]
-        return candidates[best], similarities[best]
+        while ROWS_PER_EF * ef < selected and ef < len(self.slots):
+            candidates = self._index.search(query, wanted if live is None else ef, ef)
+            if live is not None:
+                candidates = candidates[bits.test(live, self.slots[candidates])][:wanted]
+            if candidates.size >= k:
+                candidates.sort()
+                similarities = self.space.similarity(query, flat.widen(self.rows.take(candidates, axis=0)))
+                best = np.argsort(-similarities, kind="stable")[:k]
+                return candidates[best], similarities[best]
+            ef *= _EF_GROWTH
+        return None
 
     def _positions(self, live: Bits, selected: int) -> Positions:
         """Return the row numbers of the live slots, ascending."""
@@ -386,6 +368,11 @@ def open_dense(space: Space, slots: Slots, rows: Rows, path: Path | None, kind: 
 def raised_ef(ef: int, selectivity: float) -> int:
     """Return the ef that keeps the recall of `ef` when only a share of the rows may be returned."""
     return ef if selectivity >= 1 else math.ceil(ef * selectivity**-SELECTIVITY_EXPONENT)
+
+
+def _squared(query: Floats) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(query @ query)
 
 
 def _metric(space: Space) -> int:
