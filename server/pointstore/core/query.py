@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pointstore.core.filter import Filter
 from pointstore.core.path import Path
@@ -116,8 +117,7 @@ class ScrollRequest:
     selectors: Selectors
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One returned point.
 
     Attributes:
@@ -131,8 +131,7 @@ class Record:
     vectors: NamedVectors | None
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredRecord:
+class ScoredRecord(NamedTuple):
     """One hit, best first in a list."""
 
     point_id: PointId

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from itertools import groupby
+from operator import attrgetter
 from typing import Protocol, assert_never
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from pointstore.core.errors import NotFoundError, UnsupportedError, unknown_vector_name
 from pointstore.core.filter import excluding
+from pointstore.core.payload import EMPTY
 from pointstore.core.point import PointId, point_not_found
 from pointstore.core.query import NearestQuery, Query, ScoredRecord, ScrollQuery, Selectors, VectorOfPoint
 from pointstore.core.schema import effective_hnsw
@@ -28,6 +31,9 @@ from pointstore.index import slots as slot_sets
 from pointstore.index.slots import Bits
 
 _Slots = NDArray[np.uint64]
+
+_score = attrgetter("score")
+_point_id = attrgetter("point_id")
 
 
 class Viewable(Protocol):
@@ -111,7 +117,8 @@ def nearest_slots(  # noqa: PLR0913  what a search consists of
     """
     live = dense.live if allowed is None else slot_sets.intersect(dense.live, allowed)
     found = [
-        segment.dense.search(query, k, ef, live, exact=exact) for segment in dense.segments
+        segment.dense.search(query, k, ef, live, segment.live_rows if allowed is None else None, exact=exact)
+        for segment in dense.segments
     ]
     if dense.unsealed.count:
         found.append(_search_unsealed(dense, query, k, live))
@@ -176,24 +183,25 @@ def _check_names(view: View, selectors: Selectors) -> None:
 
 def _hits(view: View, slots: _Slots, scores: Floats, offset: int, selectors: Selectors) -> list[ScoredRecord]:
     """Read the winners behind the offset; equal scores go by ascending id."""
-    found = [
-        (score, view.record(slot), slot)
-        for score, slot in zip(scores[offset:].tolist(), slots[offset:].tolist(), strict=True)
-    ]
-    order: Sequence[int] = range(len(found))
-    if len({score for score, _, _ in found}) < len(found):
-        rank = {score: place for place, score in reversed(list(enumerate(score for score, _, _ in found)))}
-        order = sorted(order, key=lambda i: (rank[found[i][0]], found[i][1].point_id))
-    return [
+    places = slots[offset:].tolist()
+    records = view.store.points.records(view.txn, places)
+    payloads = [view.payload(record, selectors.payload) for record in records] if selectors.payload.enable else None
+    vectors = [view.vectors(slot, selectors.vectors) for slot in places] if selectors.vectors.enable else None
+    hits = [
         ScoredRecord(
-            found[i][1].point_id,
-            found[i][0],
-            found[i][1].seq,
-            view.payload(found[i][1], selectors.payload),
-            view.vectors(found[i][2], selectors.vectors),
+            record.point_id,
+            score,
+            record.seq,
+            EMPTY if payloads is None else payloads[i],
+            None if vectors is None else vectors[i],
         )
-        for i in order
+        for i, (record, score) in enumerate(zip(records, scores[offset:].tolist(), strict=True))
     ]
+    for i in range(1, len(hits)):
+        if hits[i].score == hits[i - 1].score:
+            # Runs of equal scores only: a NaN must not move what is sorted already.
+            return [hit for _, run in groupby(hits, _score) for hit in sorted(run, key=_point_id)]
+    return hits
 
 
 def _scroll(view: View, query: ScrollQuery) -> list[ScoredRecord]:

@@ -8,7 +8,7 @@ transaction of the same version, so everything a request reads belongs to one co
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,10 +68,11 @@ class Unsealed:
 
 @dataclass(frozen=True, slots=True)
 class OpenSegment:
-    """A published segment, mapped and ready for searches."""
+    """A published segment, mapped and ready for searches, with the number of its live rows in this snapshot."""
 
     meta: SegmentMeta
     dense: DenseSegment
+    live_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +252,11 @@ def _dense(  # noqa: PLR0913  the parts of one space
             for meta in metas
             if meta.vector == number
         )
+    if previous is None or resealed or live is not previous.live:
+        segments = tuple(
+            replace(segment, live_rows=slot_sets.popcount(live, segment.meta.first_slot, segment.meta.last_slot + 1))
+            for segment in segments
+        )
     for slots, rows in store.vectors.blocks(txn, number, space, after=unsealed.last_slot):
         unsealed = unsealed.appended(slots, rows)
     return DenseView(number, space, live, unsealed, segments)
@@ -258,7 +264,7 @@ def _dense(  # noqa: PLR0913  the parts of one space
 
 def _open(root: Path, space: Space, meta: SegmentMeta) -> OpenSegment:
     files = open_segment(root, meta)
-    return OpenSegment(meta, open_dense(space, files.slots, files.rows, files.index, meta.index))
+    return OpenSegment(meta, open_dense(space, files.slots, files.rows, files.index, meta.index), meta.rows)
 
 
 def _live(store: CollectionStore, txn: Txn, space: int, head: Head, previous: Bits | None, since: int) -> Bits:

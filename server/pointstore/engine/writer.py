@@ -70,8 +70,13 @@ class Writer:
                 with self._queue_lock:
                     group, self._queue = self._queue, []
                 self._commit(group, begin)
-        if request.error is not None:
-            raise request.error
+        error, request.error = request.error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # Its traceback holds this frame: the two would keep each other, and the collection, alive.
+                del error
         return request.seqs
 
     def _commit(self, group: list[_Request], begin: Begin) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NewType, Protocol, cast
 
@@ -101,11 +101,9 @@ class Environment:
         """Return the handle of a database."""
         return self._databases[name]
 
-    @contextmanager
-    def read(self) -> Iterator[Txn]:
+    def read(self) -> AbstractContextManager[Txn]:
         """Begin a read transaction: one consistent state for as long as it is open."""
-        with self._translated(), self._env.begin(buffers=False) as txn:
-            yield cast(Txn, txn)
+        return cast("AbstractContextManager[Txn]", self._env.begin(buffers=False))
 
     @contextmanager
     def write(self) -> Iterator[Txn]:

@@ -75,14 +75,14 @@ def seal(body: bytes) -> bytes:
     return _CRC.pack(google_crc32c.value(body)) + body
 
 
-def unseal(record: bytes, what: str) -> bytes:
+def unseal(record: bytes, *what: object) -> bytes:
     """Return the body of a record.
 
     Raises:
-        CorruptionError: the checksum does not match; `what` names the record.
+        CorruptionError: the checksum does not match; `what`, words joined by blanks, names the record.
     """
-    body = record[_CRC.size :]
-    if len(record) < _CRC.size or _CRC.unpack_from(record)[0] != google_crc32c.value(body):
-        msg = f"checksum mismatch in {what}"
+    body = record[4:]
+    if record[:4] != google_crc32c.value(body).to_bytes(4, "little"):
+        msg = f"checksum mismatch in {' '.join(map(str, what))}"
         raise CorruptionError(msg)
     return body

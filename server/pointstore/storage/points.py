@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pointstore.core.errors import CorruptionError
 from pointstore.core.point import PointId, format_point_id
@@ -17,8 +17,7 @@ from pointstore.storage.env import Database, Txn
 _HEADER = struct.Struct("<BQ")
 
 
-@dataclass(frozen=True, slots=True)
-class PointRecord:
+class PointRecord(NamedTuple):
     """What is stored of a live point besides vectors.
 
     Attributes:
@@ -61,14 +60,16 @@ class Points:
         Raises:
             CorruptionError: there is none, or it is damaged.
         """
-        record = txn.get(keys.u64(slot), db=self._points)
-        if record is None:
-            msg = f"no record of slot {slot}"
-            raise CorruptionError(msg)
-        body = keys.unseal(record, f"point of slot {slot}")
-        length, seq = _HEADER.unpack_from(body)
-        start = _HEADER.size + length
-        return PointRecord(PointId(body[_HEADER.size : start]), seq, body[start:])
+        return _unpack(txn.get(keys.u64(slot), db=self._points), slot)
+
+    def records(self, txn: Txn, slots: Sequence[int]) -> list[PointRecord]:
+        """Return the records of live slots, in order; ten at a time this is what a search spends its time on.
+
+        Raises:
+            CorruptionError: one is missing or damaged.
+        """
+        get, database, pack = txn.get, self._points, keys.u64
+        return [_unpack(get(pack(slot), db=database), slot) for slot in slots]
 
     def scan(self, txn: Txn, start: PointId | None) -> Iterator[tuple[PointId, int]]:
         """Yield (id, slot) in id order, from the first id >= start."""
@@ -97,6 +98,16 @@ class Points:
     def drop_id(self, txn: Txn, point_id: PointId) -> None:
         """Remove an id whose slot was dropped."""
         txn.delete(point_id, db=self._ids)
+
+
+def _unpack(record: bytes | None, slot: int) -> PointRecord:
+    if record is None:
+        msg = f"no record of slot {slot}"
+        raise CorruptionError(msg)
+    body = keys.unseal(record, "point of slot", slot)
+    length, seq = _HEADER.unpack_from(body)
+    start = _HEADER.size + length
+    return PointRecord(PointId(body[_HEADER.size : start]), seq, body[start:])
 
 
 def check_id(record: PointRecord, point_id: PointId) -> PointRecord:

@@ -55,6 +55,10 @@ _ROW: Final = b"\x0a"
 def _varint(number: int) -> bytes:
     if number <= _ONE_BYTE_MAX:
         return _ONE_BYTE[number]
+    if number < 1 << 14:
+        return bytes((number & _ONE_BYTE_MAX | 0x80, number >> 7))
+    if number < 1 << 21:
+        return bytes((number & _ONE_BYTE_MAX | 0x80, number >> 7 & _ONE_BYTE_MAX | 0x80, number >> 14))
     encoded = bytearray()
     while number > _ONE_BYTE_MAX:
         encoded.append(number & _ONE_BYTE_MAX | 0x80)
