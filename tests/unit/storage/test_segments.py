@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,12 +32,16 @@ from pointstore.storage.segments import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pointstore.core.space import Rows
 
 SPACE = Space(5, Distance.DOT, np.dtype("<f4"))
-INDEX = IndexSource("hnsw-fp16", 16, 100, lambda path: path.write_bytes(b"index" * 100) and None)
+
+
+def write_index(path: Path) -> None:
+    path.write_bytes(b"index" * 100)
+
+
+INDEX = IndexSource("hnsw-fp16", 16, 100, write_index)
 
 
 def rows_of(space: Space, count: int) -> Rows:
@@ -121,7 +126,7 @@ def test_everything_is_synced_before_it_is_visible(tmp_path: Path, monkeypatch: 
 
     def recording(descriptor: int) -> None:
         visible = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
-        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), visible))
+        synced.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()), visible))
         original(descriptor)
 
     monkeypatch.setattr(os, "fsync", recording)
