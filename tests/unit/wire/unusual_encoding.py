@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.descriptor import FieldDescriptor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
     from google.protobuf.message import Message
 
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
-_KINDS = {
+_KINDS: dict[int, tuple[int, Callable[[Any], bytes]]] = {
     FieldDescriptor.TYPE_FLOAT: (_FOUR, lambda value: struct.pack("<f", value)),
     FieldDescriptor.TYPE_DOUBLE: (_EIGHT, lambda value: struct.pack("<d", value)),
     FieldDescriptor.TYPE_STRING: (_BYTES, lambda value: value.encode()),

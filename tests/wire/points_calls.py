@@ -1,0 +1,101 @@
+"""Calls of the Points service with requests in protobuf text format, so that tables of tests stay readable."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from google.protobuf import text_format
+from google.protobuf.message_factory import GetMessageClass
+
+from qdrant_grpc import POOL, collections_pb2, points_pb2
+from qdrant_grpc.collections_service_pb2_grpc import CollectionsStub
+from qdrant_grpc.points_service_pb2_grpc import PointsStub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from google.protobuf.message import Message
+
+COMPLETED = points_pb2.UpdateStatus.Completed
+ACKNOWLEDGED = points_pb2.UpdateStatus.Acknowledged
+UUID = "550e8400-e29b-41d4-a716-446655440000"
+
+_METHODS = POOL.FindServiceByName("qdrant.Points").methods_by_name
+_numbers = itertools.count()
+
+
+class Calls:
+    """The stubs of one server, and the name of a collection to talk about."""
+
+    def __init__(self, channel: grpc.Channel, name: str = "missing") -> None:
+        self._channel = channel
+        self._points = PointsStub(channel)
+        self._collections = CollectionsStub(channel)
+        self.name = name
+
+    def call(self, method: str, request: str | Message = "", **header: Any) -> Any:  # noqa: ANN401  any reply
+        """Call a method; a text gets the collection's name and the fields of `header` added."""
+        if isinstance(request, str):
+            message: Any = GetMessageClass(_METHODS[method].input_type)(collection_name=self.name, **header)
+            request = text_format.Merge(request, message)
+        return getattr(self._points, method)(request)
+
+    def write(self, method: str, request: str, *, wait: bool = True) -> int:
+        """Call a write and return the status of its result."""
+        status: int = self.call(method, request, wait=wait).result.status
+        return status
+
+    def refused(self, method: str, request: str | Message, **header: Any) -> tuple[str, str]:  # noqa: ANN401
+        """Call a method that must fail; return the code's name and the text."""
+        with pytest.raises(grpc.RpcError) as caught:
+            self.call(method, request, **header)
+        error: Any = caught.value
+        return error.code().name, error.details()
+
+    def raw(self, path: str, body: bytes) -> tuple[str, str]:
+        """Send bytes as they are; return the code's name, and the text of a refusal."""
+        try:
+            self._channel.unary_unary(path)(body)
+        except grpc.RpcError as error:
+            return error.code().name, error.details()  # type: ignore[attr-defined]
+        return "OK", ""
+
+    def get(self, *ids: int | str) -> list[Any]:
+        """Return points with payload and vectors."""
+        request = points_pb2.GetPoints(collection_name=self.name)
+        for point_id in ids:
+            request.ids.add(**({"num": point_id} if isinstance(point_id, int) else {"uuid": point_id}))
+        request.with_payload.enable = True
+        request.with_vectors.enable = True
+        return list(self.call("Get", request).result)
+
+    def payload(self, point_id: int | str) -> str:
+        """Return the payload of a point in text format, by ascending key."""
+        payload = self.get(point_id)[0].payload
+        return "; ".join(f"{key}: {payload[key]!s}".replace("\n", " ").strip() for key in sorted(payload))
+
+    def vector(self, point_id: int | str) -> str:
+        """Return the vectors of a point in text format."""
+        return " ".join(str(self.get(point_id)[0].vectors).split())
+
+    def ids(self) -> list[int | str]:
+        """Return all ids in order."""
+        records = self.call("Scroll", "limit: 1000").result
+        return [record.id.num if record.id.HasField("num") else record.id.uuid for record in records]
+
+    def create(self, config: str) -> Calls:
+        """Create a collection of its own for a test; return the calls on it."""
+        name = f"points-{os.getpid()}-{next(_numbers)}"
+        request = text_format.Parse(config, collections_pb2.CreateCollection(collection_name=name))
+        assert self._collections.Create(request).result
+        return Calls(self._channel, name)
+
+
+def connect(address: str) -> Iterator[Calls]:
+    """Yield the calls on a server: the body of a fixture."""
+    with grpc.insecure_channel(address) as channel:
+        yield Calls(channel)
