@@ -1,0 +1,130 @@
+"""Measure a server of this tree against what its libraries can do, and write bench/results/.
+
+Nothing here is a test: figures that miss their target are reported, and the exit status is 0 all the same. Needs
+h2load (Debian package nghttp2-client) and a corpus directory; see docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+
+from scripts.benchmark import h2load, reads, report, starts, writes
+from scripts.benchmark.corpus import CorpusError, read_corpus, upsert_batches
+from scripts.benchmark.h2load import LoadGeneratorError
+from scripts.benchmark.report import Row
+from scripts.benchmark.server import ServerError
+from scripts.benchmark.session import COLLECTION, MeasurementError, Session, connect, note
+from scripts.load_packages import LoadError, exists
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from scripts.benchmark.server import Server
+
+ROOT = Path(__file__).resolve().parent.parent
+BATCH = 100
+
+SHARED = {
+    "green": writes.measure_green,
+    "recall": reads.measure_recall,
+    "cpu": reads.measure_query_cpu,
+    "p99": writes.measure_p99,
+    "upsert": writes.measure_upsert,
+}
+"""Measurements on one server with two workers, in this order: the first loads the corpus."""
+
+OWN = {"throughput": reads.measure_throughput, "start": starts.measure_start}
+"""Measurements that start servers themselves, on the loaded corpus."""
+
+MeasurementFailure = (MeasurementError, LoadGeneratorError, LoadError, ServerError, grpc.RpcError)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    corpus = ROOT.parent / "shared" / "data" / "packages"
+    parser.add_argument("dir", type=Path, nargs="?", default=corpus, help="directory of the corpus [../shared/...]")
+    parser.add_argument("--only", choices=[*SHARED, *OWN], action="append", help="measure only this; may be repeated")
+    parser.add_argument("--data-dir", type=Path, help="keep the server's data here, and take what is there already")
+    parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results", help="where reports go")
+    return parser.parse_args()
+
+
+def measure(name: str, function: Callable[[], list[Row]]) -> list[Row]:
+    """Run one measurement; one that fails becomes a row that says so."""
+    note(f"{name} ...")
+    began = time.perf_counter()
+    try:
+        rows = function()
+    except MeasurementFailure as error:
+        return [Row(name, name, None, 0, "at least", "", f"the measurement failed: {error}")]
+    for row in rows:
+        note(f"  {row.figure}: {row.measured:.4g} {row.unit} ({row.verdict})")
+    note(f"  {time.perf_counter() - began:.0f} s")
+    return rows
+
+
+def measure_all(session: Session, wanted: list[str]) -> list[Row]:
+    """Run the wanted measurements, loading the corpus first where the data directory has none."""
+    rows: list[Row] = []
+    with session.serve(2) as server:
+        names = [name for name in SHARED if name in wanted]
+        if "green" not in names and not _has_corpus(server):
+            names.insert(0, "green")
+        for name in names:
+            rows += measure(name, lambda name=name: SHARED[name](session, server))  # type: ignore[misc]
+    for name, function in OWN.items():
+        if name in wanted:
+            rows += measure(name, lambda function=function: function(session))  # type: ignore[misc]
+    return rows
+
+
+def _has_corpus(server: Server) -> bool:
+    with connect(server) as channel:
+        return exists(channel, COLLECTION)
+
+
+@contextlib.contextmanager
+def work_directory() -> Iterator[Path]:
+    """Make a directory beside the results, on a real disk (/tmp may be memory), and remove it in the end."""
+    parent = ROOT / "bench"
+    parent.mkdir(exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix=".work-", dir=parent))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def main() -> int:
+    """Measure, print, write."""
+    arguments = parse_arguments()
+    machine = report.describe_machine()
+    try:
+        h2load.require_h2load()
+        corpus = read_corpus(arguments.dir)
+        note(f"{len(corpus):,} points of {arguments.dir}: encoding")
+        batches = list(upsert_batches(corpus, COLLECTION, BATCH))
+        with work_directory() as work_dir:
+            session = Session(corpus, batches, arguments.data_dir or work_dir / "data", work_dir)
+            rows = measure_all(session, arguments.only or [*SHARED, *OWN])
+    except (CorpusError, *MeasurementFailure) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print("\n" + report.render(machine, rows))
+    if arguments.only is None:
+        print(f"written: {report.write(arguments.results, machine, rows)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
