@@ -139,8 +139,10 @@ def plan(config: CollectionConfig, state: SpaceState, limits: Limits, *, idle: b
         return Seal()
     return (
         _repair(settings, state)
-        or _vacuum(settings, state)
+        or _vacuum(settings, state, indexed=True)
         or _index_tail(settings, state, limits, idle=idle)
+        # After the tail: indexing it drops dead rows as well, and must not starve while flat segments come and go.
+        or _vacuum(settings, state, indexed=False)
         or _merge(settings, state, idle=idle)
     )
 
@@ -170,15 +172,17 @@ def _repair(settings: OptimizersConfig, state: SpaceState) -> Compact | None:
     return None
 
 
-def _vacuum(settings: OptimizersConfig, state: SpaceState) -> Compact | None:
+def _vacuum(settings: OptimizersConfig, state: SpaceState, *, indexed: bool) -> Compact | None:
     """Drop dead rows where their share is too large."""
     share = settings.deleted_threshold or 0.0
     rows_min = settings.vacuum_min_vector_number or 0
     for segment in state.segments:
+        if (segment.index is not None) != indexed:
+            continue
         live = state.live_rows(segment)
         dead = segment.rows - live
         if live == 0 or (segment.rows >= rows_min and dead > share * segment.rows):
-            return Compact((segment,), index=segment.index is not None, reason="vacuum")
+            return Compact((segment,), index=indexed, reason="vacuum")
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pointstore.core.vector import NamedVectors
     from pointstore.engine.collection import Collection
     from pointstore.storage.segments import SegmentMeta
 
@@ -53,8 +55,8 @@ def create(engine: Engine, threshold_kb: int | None = 10, m: int = 8, datatype: 
 
 def upsert(collection: Collection, ids: range, seed: int = 0) -> NDArray[np.float32]:
     rows = np.random.default_rng(seed).normal(size=(len(ids), DIM)).astype(np.float32)
-    vectors = [{"": Dense(row.tobytes())} for row in rows]
-    update = Upsert([point_id_from_number(i) for i in ids], [EMPTY] * len(ids), list(vectors), [False] * len(ids))
+    vectors: list[NamedVectors] = [{"": Dense(row.tobytes())} for row in rows]
+    update = Upsert([point_id_from_number(i) for i in ids], [EMPTY] * len(ids), vectors, [False] * len(ids))
     collection.write([update], wait=True, timeout_s=None)
     return rows
 
@@ -248,3 +250,48 @@ def test_dropped_collection_is_no_error(engine: Engine) -> None:
         optimizer.wait()
         optimizer.step()
     assert not directory.exists()
+
+
+def test_nothing_is_lost_while_writes_go_on(engine: Engine) -> None:
+    collection = create(engine)
+    settings = Settings.model_validate(
+        {"optimizer": {"seal_bytes": 1 << 14, "tail_bytes": 1 << 15, "poll_interval_s": 0.01}}
+    )
+    optimizer, stop = Optimizer(settings, engine), threading.Event()
+    thread = threading.Thread(target=optimizer.run, args=(stop,))
+    thread.start()
+    try:
+        expected: dict[int, bytes] = {}
+        rng = np.random.default_rng(0)
+        for step in range(60):
+            start = int(rng.integers(0, 4000))
+            ids = range(start, start + 200)
+            if step % 4 == 3:
+                delete(collection, ids)
+                expected = {key: row for key, row in expected.items() if key not in ids}
+            else:
+                rows = upsert(collection, ids, seed=step)
+                expected.update({key: row.tobytes() for key, row in zip(ids, rows, strict=True)})
+            found = sorted(stored_consistently(collection).values())
+            assert found == sorted(expected.values()), step
+    finally:
+        stop.set()
+        thread.join()
+    assert any(segment.index for segment in segments(collection))
+    settle(Optimizer(Settings(), engine), collection)
+    assert sorted(stored(collection).values()) == sorted(expected.values())
+    published = {segment.uid for segment in segments(collection)}
+    assert {path.name for path in collection.segments_dir.iterdir()} == published
+
+
+def stored_consistently(collection: Collection) -> dict[int, bytes]:
+    """What one view holds: the optimizer may publish between any two."""
+    with collection.view() as view:
+        space = view.snapshot.dense[""]
+        unsealed = space.unsealed.slots[: space.unsealed.count]
+        pairs = list(zip(unsealed, space.unsealed.rows, strict=False))
+        for segment in space.segments:
+            pairs += zip(segment.dense.slots, segment.dense.rows, strict=True)
+        live = [(int(slot), row.tobytes()) for slot, row in pairs if space.live[int(slot) >> 3] >> (int(slot) & 7) & 1]
+    assert len(dict(live)) == len(live)
+    return dict(live)

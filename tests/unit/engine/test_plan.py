@@ -115,6 +115,12 @@ def test_dead_rows_are_dropped_from_their_share_on() -> None:
     assert compacted(plan(CONFIG, none, LIMITS, idle=False)) == ("vacuum", ["0"], False, False)
 
 
+def test_dead_flat_rows_do_not_put_off_the_index() -> None:
+    space = state((20_000, None), (5_000, None))
+    half = replace(space, live=bits.subtract(space.live, bits.full(10_000)))
+    assert compacted(plan(CONFIG, half, LIMITS, idle=False)) == ("build", ["0", "1"], True, False)
+
+
 @pytest.mark.parametrize("change", [HnswConfig(m=8, ef_construct=100), HnswConfig(m=16, ef_construct=200)])
 def test_other_parameters_rebuild(change: HnswConfig) -> None:
     space = state((20_000, "hnsw-fp16"))
