@@ -23,9 +23,40 @@ if TYPE_CHECKING:
 COMPLETED = points_pb2.UpdateStatus.Completed
 ACKNOWLEDGED = points_pb2.UpdateStatus.Acknowledged
 UUID = "550e8400-e29b-41d4-a716-446655440000"
+ABSENT_ID = "00000000-0000-0000-0000-00000000002a"
+
+DENSE = "vectors_config { params { size: 2 distance: Dot } }"
+MIXED = """
+    vectors_config { params_map {
+        map { key: 'img' value { size: 2 distance: Cosine } }
+        map { key: 'rows' value { size: 2 distance: Dot multivector_config {} } }
+        map { key: 'bytes' value { size: 2 distance: Cosine datatype: Uint8 } }
+        map { key: 'half' value { size: 2 distance: Euclid datatype: Float16 } }
+    } }
+    sparse_vectors_config { map { key: 'text' value {} } }
+"""
+POINT = "vectors { vector { dense { data: [1, 2] } } }"
+NO_VECTORS = "vectors { vectors {} }"
+ONLY_1 = "has_id { has_id { num: 1 } }"
+EMPTY = "Bad request: Empty update request"
 
 _METHODS = POOL.FindServiceByName("qdrant.Points").methods_by_name
 _numbers = itertools.count()
+
+
+def one_point(inner: str) -> str:
+    """Return the field `points` with point 1 in it."""
+    return f"points {{ id {{ num: 1 }} {inner} }}"
+
+
+def unnamed(vector: str) -> str:
+    """Return point 1 with a default vector."""
+    return one_point(f"vectors {{ vector {{ {vector} }} }}")
+
+
+def named(vector: str, name: str = "img") -> str:
+    """Return point 1 with a vector by name."""
+    return one_point(f"vectors {{ vectors {{ vectors {{ key: '{name}' value {{ {vector} }} }} }} }}")
 
 
 class Calls:
@@ -59,9 +90,9 @@ class Calls:
     def raw(self, path: str, body: bytes) -> tuple[str, str]:
         """Send bytes as they are; return the code's name, and the text of a refusal."""
         try:
-            self._channel.unary_unary(path)(body)
+            self._channel.unary_unary(path, request_serializer=bytes)(body)
         except grpc.RpcError as error:
-            return error.code().name, error.details()  # type: ignore[attr-defined]
+            return error.code().name, error.details() or ""
         return "OK", ""
 
     def get(self, *ids: int | str) -> list[Any]:
