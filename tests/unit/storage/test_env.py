@@ -1,0 +1,217 @@
+"""Tests of environments: what failures of LMDB and of the disk become."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from types import SimpleNamespace, TracebackType
+from typing import TYPE_CHECKING, Any
+
+import lmdb
+import pytest
+
+from pointstore.core.errors import InsufficientStorageError, StorageError, UnavailableError
+from pointstore.storage import env as env_module
+from pointstore.storage.env import Environment, sync_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pointstore.storage.env import Txn
+
+_MAP_SIZE = 1 << 20
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[Environment]:
+    opened = Environment(tmp_path / "env", _MAP_SIZE, ("one", "two"))
+    yield opened
+    opened.close()
+
+
+def _put(environment: Environment, key: bytes, value: bytes) -> None:
+    with environment.write() as txn:
+        txn.put(key, value, db=environment.database("one"))
+
+
+def _divide_after_put(environment: Environment, txn: Txn) -> None:
+    txn.put(b"k", b"v", db=environment.database("one"))
+    raise ZeroDivisionError
+
+
+def _fill(environment: Environment, txn: Txn) -> None:
+    for number in range(10_000):
+        txn.put(b"%d" % number, bytes(1000), db=environment.database("two"))
+
+
+def _get(environment: Environment, key: bytes) -> bytes | None:
+    with environment.read() as txn:
+        return txn.get(key, db=environment.database("one"))
+
+
+def test_databases_are_apart_and_survive_reopening(tmp_path: Path) -> None:
+    first = Environment(tmp_path / "env", _MAP_SIZE, ("one", "two"))
+    _put(first, b"k", b"v")
+    with first.read() as txn:
+        assert txn.get(b"k", db=first.database("two")) is None
+    first.close()
+    again = Environment(tmp_path / "env", _MAP_SIZE, ("one", "two"))
+    assert _get(again, b"k") == b"v"
+    again.close()
+
+
+def test_an_error_inside_a_transaction_aborts_it(environment: Environment) -> None:
+    with pytest.raises(ZeroDivisionError), environment.write() as txn:
+        _divide_after_put(environment, txn)
+    assert _get(environment, b"k") is None
+
+
+def test_a_full_map_refuses_and_stays_usable(environment: Environment) -> None:
+    _put(environment, b"before", b"1")
+    with pytest.raises(InsufficientStorageError, match="map of the collection is full"):
+        _put(environment, b"big", bytes(2 * _MAP_SIZE))
+    with pytest.raises(InsufficientStorageError), environment.write() as txn:
+        _fill(environment, txn)
+    assert _get(environment, b"before") == b"1"
+    _put(environment, b"after", b"2")
+    assert (_get(environment, b"after"), _get(environment, b"big")) == (b"2", None)
+    with environment.read() as txn:
+        assert txn.get(b"0", db=environment.database("two")) is None
+
+
+class _FailingCommit:
+    """Stands for a transaction whose commit fails as LMDB's does; the real one is rolled back."""
+
+    def __init__(self, real: Any, error: lmdb.Error) -> None:  # noqa: ANN401  the binding has no types
+        self._real = real
+        self._error = error
+
+    def __enter__(self) -> object:
+        return self._real.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._real.abort()
+        if kind is None:
+            raise self._error
+
+
+def _fail_commits(environment: Environment, monkeypatch: pytest.MonkeyPatch, error: lmdb.Error) -> None:
+    real = environment._env
+
+    def begin(*, write: bool = False, buffers: bool = False) -> object:
+        assert not buffers
+        txn = real.begin(write=write)
+        return _FailingCommit(txn, error) if write else txn
+
+    monkeypatch.setattr(environment, "_env", SimpleNamespace(begin=begin, close=real.close))
+
+
+def _set_free_bytes(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=free // 4096, f_frsize=4096))
+
+
+def test_an_input_output_error_poisons_until_reopened(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _put(environment, b"k", b"v")
+    _set_free_bytes(monkeypatch, 1 << 30)
+    with monkeypatch.context() as patch:
+        _fail_commits(environment, patch, lmdb.Error("mdb_txn_commit: Input/output error"))
+        with pytest.raises(UnavailableError, match="refuses writes until restarted"):
+            _put(environment, b"k", b"lost")
+    # The disk works again, but what the failed sync left behind is unknown.
+    with pytest.raises(UnavailableError, match="refuses writes until restarted"):
+        _put(environment, b"k", b"w")
+    assert _get(environment, b"k") == b"v"
+    environment.close()
+    again = Environment(tmp_path / "env", _MAP_SIZE, ("one", "two"))
+    _put(again, b"k", b"w")
+    assert _get(again, b"k") == b"w"
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "free"),
+    [
+        (lmdb.DiskError("mdb_txn_commit: No space left on device"), 1 << 30),
+        (lmdb.Error("mdb_put: Disk quota exceeded"), 1 << 30),
+        # What LMDB says of a write that a full disk cut short.
+        (lmdb.Error("mdb_txn_commit: Input/output error"), 4096),
+    ],
+)
+def test_a_full_disk_refuses_without_poison(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, error: lmdb.Error, free: int
+) -> None:
+    _set_free_bytes(monkeypatch, free)
+    with monkeypatch.context() as patch:
+        _fail_commits(environment, patch, error)
+        with pytest.raises(InsufficientStorageError, match="No space left on device"):
+            _put(environment, b"k", b"v")
+    _put(environment, b"k", b"v")
+    assert _get(environment, b"k") == b"v"
+
+
+def test_other_failures_are_storage_errors(environment: Environment) -> None:
+    with pytest.raises(StorageError, match="MDB_BAD_VALSIZE"):
+        _put(environment, bytes(600), b"")
+    _put(environment, b"k", b"v")
+
+
+def test_no_space_for_a_new_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(InsufficientStorageError, match="No space left on device"):
+        Environment(tmp_path / "env", _MAP_SIZE, ("one",))
+
+
+def test_the_lock_file_has_no_holes(environment: Environment) -> None:
+    """A hole of the mapped file would be filled by a page fault, which on a full disk ends the process."""
+    status = (environment.path / "lock.mdb").stat()
+    assert status.st_blocks * 512 >= status.st_size > env_module.MAX_READERS * 64
+
+
+def test_an_unusable_path_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot open"):
+        Environment(tmp_path / "file" / "env", _MAP_SIZE, ("one",))
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "data.mdb").write_bytes(b"x" * 10_000)
+    with pytest.raises(StorageError, match="cannot open"):
+        Environment(tmp_path / "env", _MAP_SIZE, ("one",))
+
+
+def test_many_threads_read_while_one_writes(environment: Environment) -> None:
+    _put(environment, b"n", b"0")
+    seen: list[list[int]] = []
+
+    def read() -> None:
+        seen.append([int(_get(environment, b"n") or b"") for _ in range(200)])
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for number in range(20):
+        _put(environment, b"n", b"%d" % number)
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 8
+    assert all(numbers == sorted(numbers) for numbers in seen)
+
+
+def test_a_read_transaction_sees_one_state(environment: Environment) -> None:
+    _put(environment, b"k", b"old")
+    with environment.read() as txn:
+        thread = threading.Thread(target=_put, args=(environment, b"k", b"new"))
+        thread.start()
+        thread.join()
+        assert txn.get(b"k", db=environment.database("one")) == b"old"
+    assert _get(environment, b"k") == b"new"
+
+
+def test_directories_can_be_synced(tmp_path: Path) -> None:
+    sync_directory(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        sync_directory(tmp_path / "missing")

@@ -1,0 +1,70 @@
+"""Tests of the `ids` and `points` databases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pointstore.core.errors import CorruptionError
+from pointstore.storage import keys
+from pointstore.storage.points import PointRecord, check_id, pack_point
+from tests.building import pid, pids
+
+if TYPE_CHECKING:
+    from pointstore.storage.collection import CollectionStore
+
+_UUID = "550e8400-e29b-41d4-a716-446655440000"
+
+
+def test_records_of_both_kinds_of_ids(store: CollectionStore) -> None:
+    ids = pids(5, _UUID)
+    with store.write() as txn:
+        store.points.put_new(txn, 3, ids, [pack_point(ids[0], 9, b""), pack_point(ids[1], 2**40, b"payload")])
+    with store.read() as txn:
+        assert store.points.slots_of(txn, [*reversed(ids), pid(6)]) == [4, 3, None]
+        assert (store.points.slot_of(txn, ids[0]), store.points.slot_of(txn, pid(6))) == (3, None)
+        assert store.points.record(txn, 3) == PointRecord(ids[0], 9, b"")
+        assert store.points.record(txn, 4) == PointRecord(ids[1], 2**40, b"payload")
+
+
+def test_scan_is_in_id_order_from_any_start(store: CollectionStore) -> None:
+    ids = pids(300, 2, _UUID, 2**64 - 1, "00000000-0000-0000-0000-000000000000", 0)
+    with store.write() as txn:
+        store.points.put_new(txn, 0, ids, [pack_point(point_id, 1, b"") for point_id in ids])
+    ordered = [(point_id, ids.index(point_id)) for point_id in sorted(ids)]
+    with store.read() as txn:
+        assert list(store.points.scan(txn, None)) == ordered
+        assert list(store.points.scan(txn, pid(2))) == ordered[1:]
+        assert list(store.points.scan(txn, pid(3))) == ordered[2:]
+        assert list(store.points.scan(txn, pid("ffffffff-ffff-ffff-ffff-ffffffffffff"))) == []
+
+
+def test_an_id_moves_to_its_newest_slot(store: CollectionStore) -> None:
+    ids = pids(1)
+    with store.write() as txn:
+        store.points.put_new(txn, 0, ids, [pack_point(ids[0], 1, b"old")])
+        store.points.drop_slot(txn, 0)
+        store.points.put_new(txn, 1, ids, [pack_point(ids[0], 2, b"new")])
+        assert store.points.slot_of(txn, ids[0]) == 1
+        store.points.replace(txn, 1, pack_point(ids[0], 3, b"newer"))
+        assert store.points.record(txn, 1) == PointRecord(ids[0], 3, b"newer")
+        with pytest.raises(CorruptionError, match="no record of slot 0"):
+            store.points.record(txn, 0)
+        store.points.drop_slot(txn, 1)
+        store.points.drop_id(txn, ids[0])
+        assert list(store.points.scan(txn, None)) == []
+
+
+def test_damage_is_noticed(store: CollectionStore) -> None:
+    ids = pids(1, 2)
+    with store.write() as txn:
+        store.points.put_new(txn, 0, ids, [pack_point(point_id, 1, b"payload") for point_id in ids])
+        record = bytearray(txn.get(keys.u64(0), db=store.points._points) or b"")
+        record[-1] ^= 1
+        txn.put(keys.u64(0), bytes(record), db=store.points._points)
+        with pytest.raises(CorruptionError, match="point of slot 0"):
+            store.points.record(txn, 0)
+        assert check_id(store.points.record(txn, 1), ids[1]).point_id == ids[1]
+        with pytest.raises(CorruptionError, match="id 1 leads to the record of 2"):
+            check_id(store.points.record(txn, 1), ids[0])
