@@ -1,0 +1,124 @@
+"""The values that a path reaches in a payload, and their kinds (specification part 2, 3).
+
+Payloads are plain JSON trees in which the kind of a value is its exact type: `True`, `1` and `1.0` are three different
+values, although Python compares them as equal. Arrays are unwrapped once, never twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pointstore.core.path import Key, Path, get
+from pointstore.core.schema import Json
+
+Payload = dict[str, Json]
+Reacher = Callable[[Payload], list[Json]]
+
+
+def reacher(path: Path) -> Reacher:
+    """Return the function from a payload to the values that `path` reaches in it, arrays not unwrapped."""
+    match path.steps:
+        case (Key(name),):
+            return lambda payload: [payload[name]] if name in payload else []
+        case _:
+            return lambda payload: get(payload, path)
+
+
+def unwrapped(values: list[Json]) -> list[Json]:
+    """Return values with the direct elements of arrays in place of the arrays."""
+    if len(values) == 1:
+        value = values[0]
+        return value if isinstance(value, list) else values
+    elements: list[Json] = []
+    for value in values:
+        if isinstance(value, list):
+            elements.extend(value)
+        else:
+            elements.append(value)
+    return elements
+
+
+def is_empty(values: list[Json]) -> bool:
+    """Return whether nothing but nulls and empty arrays is reached (5.12)."""
+    return all(value is None or value == [] for value in values)
+
+
+def is_null(values: list[Json]) -> bool:
+    """Return whether a reached value is null or directly holds a null (5.13)."""
+    return None in values or any(isinstance(value, list) and None in value for value in values)
+
+
+def count(value: Json) -> int:
+    """Return the number of elements of one reached value, not unwrapped (5.11)."""
+    if isinstance(value, list):
+        return len(value)
+    return 0 if value is None else 1
+
+
+def geo_of(value: Json) -> tuple[float, float] | None:
+    """Return longitude and latitude of a geo value, which may be out of the legal ranges; None for anything else."""
+    if isinstance(value, dict):
+        lon, lat = value.get("lon"), value.get("lat")
+        # Not isinstance: a bool is not a number.
+        if type(lon) in _NUMBERS and type(lat) in _NUMBERS:
+            return float(lon), float(lat)  # type: ignore[arg-type]
+    return None
+
+
+_NUMBERS = frozenset({int, float})
+
+
+def elements(payload: Payload, path: Path) -> list[Payload]:
+    """Return the candidates of a nested condition: the objects among the array elements at `path`, ending in `[]`."""
+    return [element for element in get(payload, path) if isinstance(element, dict)]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldValues:
+    """What an index can hold of one field of one payload: the elements after unwrapping, by kind, in their order.
+
+    Attributes:
+        geos: pairs of longitude and latitude.
+        empty, null: what `IsEmpty` and `IsNull` say about the field.
+    """
+
+    strings: tuple[str, ...] = ()
+    integers: tuple[int, ...] = ()
+    doubles: tuple[float, ...] = ()
+    bools: tuple[bool, ...] = ()
+    geos: tuple[tuple[float, float], ...] = ()
+    empty: bool = False
+    null: bool = False
+
+
+MISSING = FieldValues(empty=True)
+"""Of a field that is not there."""
+
+
+def field_values(values: list[Json]) -> FieldValues:
+    """Sort what a `Reacher` returned."""
+    if not values:
+        return MISSING
+    if len(values) == 1:
+        # Most fields hold one scalar.
+        match values[0]:
+            case str() as text:
+                return FieldValues(strings=(text,))
+            case bool() as flag:
+                return FieldValues(bools=(flag,))
+            case int() as number:
+                return FieldValues(integers=(number,))
+            case float() as double:
+                return FieldValues(doubles=(double,))
+    found = unwrapped(values)
+    geos = [geo_of(value) for value in found]
+    return FieldValues(
+        strings=tuple([value for value in found if isinstance(value, str)]),
+        integers=tuple([value for value in found if type(value) is int]),
+        doubles=tuple([value for value in found if isinstance(value, float)]),
+        bools=tuple([value for value in found if isinstance(value, bool)]),
+        geos=tuple([geo for geo in geos if geo is not None]),
+        empty=is_empty(values),
+        null=is_null(values),
+    )
