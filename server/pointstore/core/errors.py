@@ -22,6 +22,7 @@ wire layer's business (`wire/status.py`); nothing here knows about it.
     └── StorageError                "Service internal error: "
         ├── UnavailableError        closing, or poisoned by an I/O error until restarted
         └── CorruptionError         data on disk that fails its checks
+            └── QuarantinedError    a collection that is set aside because of that
 """
 
 from __future__ import annotations
@@ -154,6 +155,19 @@ class UnavailableError(StorageError):
 
 class CorruptionError(StorageError):
     """A record or file fails its checksum or contradicts another."""
+
+
+class QuarantinedError(CorruptionError):
+    """The collection failed the checks of the last start; the others are not concerned.
+
+    Args:
+        collection: its name.
+        reason: for the log only.
+    """
+
+    def __init__(self, collection: str, reason: str) -> None:
+        super().__init__(f"collection {collection} is quarantined: {reason}")
+        self.collection = collection
 
 
 def collection_not_found(name: str) -> NotFoundError:

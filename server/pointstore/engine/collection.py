@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointstore.core.catalog import CollectionChange, CollectionInfo, CollectionStatus
-from pointstore.core.errors import CorruptionError
+from pointstore.core.errors import CorruptionError, QuarantinedError
 from pointstore.core.failpoint import visit
 from pointstore.core.filter import Filter
 from pointstore.core.point import PointId
@@ -23,7 +23,7 @@ from pointstore.core.space import Rows, space_of
 from pointstore.core.update import Update, UpdateResult, UpdateStatus
 from pointstore.engine import filtering
 from pointstore.engine.configure import changed
-from pointstore.engine.plan import Limits, OptimizerState, SpaceState, plan
+from pointstore.engine.plan import OptimizerState, SpaceState, settled
 from pointstore.engine.strict import check_update
 from pointstore.engine.transition import Transition
 from pointstore.engine.view import Snapshot, View, empty_snapshot, load_snapshot
@@ -37,7 +37,9 @@ from pointstore.storage.meta import advanced
 from pointstore.storage.segments import SegmentGoneError, SegmentMeta
 
 LOG_BYTES_MAX = 32 << 20
-"""Size to which the optimizer cuts the log."""
+"""Size from which the optimizer cuts the log to its half."""
+_LOG_SHARE_MAX = 8
+"""The same as one part in so many of the store's map, when that is smaller."""
 
 QUARANTINE = "QUARANTINE"
 """File in a collection's directory that tells why it must not be used (see `engine/recover.py`)."""
@@ -57,10 +59,10 @@ class Collection:
     def __init__(self, name: str, path: Path, map_size: int) -> None:
         marker = path / QUARANTINE
         if marker.exists():
-            msg = f"collection {name} is quarantined: {marker.read_text(encoding='utf-8')}"
-            raise CorruptionError(msg)
+            raise QuarantinedError(name, marker.read_text(encoding="utf-8"))
         self.name = name
         self._store = CollectionStore(path, map_size)
+        self._log_bytes_max = min(LOG_BYTES_MAX, map_size // _LOG_SHARE_MAX)
         with self._store.read() as txn:
             self._store.meta.check_format(txn)
         self._snapshot = empty_snapshot()
@@ -251,11 +253,11 @@ class Collection:
     def truncate_log(self) -> None:
         """Drop the oldest log entries beyond the retained size."""
         with self._store.read() as txn:
-            if self._store.meta.head(txn).log_bytes <= LOG_BYTES_MAX:
+            if self._store.meta.head(txn).log_bytes <= self._log_bytes_max:
                 return
         with self._store.write() as txn:
             head = self._store.meta.head(txn)
-            size = self._store.log.truncate(txn, LOG_BYTES_MAX // 2, head.log_bytes)
+            size = self._store.log.truncate(txn, self._log_bytes_max // 2, head.log_bytes)
             self._store.meta.put_head(txn, replace(head, log_bytes=size))
 
     def close(self) -> None:
@@ -310,9 +312,7 @@ class Collection:
 def _status(config: CollectionConfig, states: Sequence[SpaceState], error: str | None) -> CollectionStatus:
     if error is not None:
         return CollectionStatus.RED
-    if any(plan(config, state, Limits(), idle=True) is not None for state in states):
-        return CollectionStatus.YELLOW
-    return CollectionStatus.GREEN
+    return CollectionStatus.GREEN if all(settled(config, state) for state in states) else CollectionStatus.YELLOW
 
 
 def _matching(view: View, condition: Filter) -> Bits:

@@ -14,10 +14,17 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pointstore.core.catalog import Alias, AliasAction, CollectionChange, CreateAlias, DeleteAlias, RenameAlias
-from pointstore.core.errors import AlreadyExistsError, NotFoundError, WrongInputError, collection_not_found
+from pointstore.core.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    QuarantinedError,
+    WrongInputError,
+    collection_not_found,
+)
 from pointstore.core.failpoint import visit
 from pointstore.core.query import Query, ScoredRecord
 from pointstore.core.schema import CollectionConfig
@@ -149,9 +156,13 @@ class Engine:
         return search.answer(self.collection(name), queries, self._lookup_collection)
 
     def open_collections(self) -> list[Collection]:
-        """Return every collection, opening those that this process has not used yet."""
-        names = self._current_names()
-        return [self._open.get(uid) or self._opened(name, uid) for name, uid in names.collections.items()]
+        """Return every collection that can be used, opening those that this process has not used yet."""
+        found: list[Collection] = []
+        for name, uid in self._current_names().collections.items():
+            # Quarantined, or dropped since the names were read: no reason to do without the others.
+            with suppress(QuarantinedError, NotFoundError):
+                found.append(self._open.get(uid) or self._opened(name, uid))
+        return found
 
     def close(self) -> None:
         """Close everything; no request may be running."""

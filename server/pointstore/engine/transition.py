@@ -31,7 +31,7 @@ from pointstore.core.operation import (
     SparseColumn,
 )
 from pointstore.core.path import Path, delete, merge, merge_at
-from pointstore.core.payload import pack_payload, unpack_payload
+from pointstore.core.payload import EMPTY, pack_payload, unpack_payload
 from pointstore.core.point import PointId
 from pointstore.core.schema import CollectionConfig, SparseVectorParams, VectorParams
 from pointstore.core.space import Rows, space_of
@@ -74,6 +74,7 @@ class Transition:
         self._changed: set[tuple[int, int]] = set()
         self._config_changed = False
         self._segments_changed = False
+        self._grows = False
 
     def append(self, operation: Operation) -> int:
         """Log an operation and apply it; return its number."""
@@ -82,6 +83,7 @@ class Transition:
         seq = self.head.seq + step
         size = self.store.log.append(self.txn, seq, operation)
         self.head = replace(self.head, seq=seq, log_bytes=self.head.log_bytes + size)
+        self._grows = self._grows or _adds(operation)
         self.apply(seq, operation)
         return seq
 
@@ -113,7 +115,13 @@ class Transition:
                 assert_never(operation)
 
     def finish(self) -> Head:
-        """Write what was collected; the last call before the commit."""
+        """Write what was collected; the last call before the commit.
+
+        Raises:
+            InsufficientStorageError: something was added and the store holds too much; deletions always pass.
+        """
+        if self._grows:
+            self.store.check_room(self.txn)
         self.head = advanced(self.head, config=self._config_changed, segments=self._segments_changed)
         for space, block in sorted(self._changed):
             self.store.live.put_block(self.txn, space, block, self._live[space, block], self.head.version)
@@ -358,3 +366,10 @@ def _by_block(slots: _Slots) -> list[tuple[int, NDArray[np.int64]]]:
 
 def _masks(bits: NDArray[np.int64]) -> NDArray[np.uint8]:
     return np.uint8(1) << (bits & 7).astype(np.uint8)
+
+
+def _adds(operation: Operation) -> bool:
+    """Tell whether the operation stores anything besides its entry in the log."""
+    if isinstance(operation, ReplacePayload):
+        return operation.payload != EMPTY
+    return isinstance(operation, PutPoints | PutVectors | MergePayload | AddVector)

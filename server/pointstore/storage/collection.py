@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pointstore.core.schema import CollectionConfig
-from pointstore.storage.env import Environment, Txn
+from pointstore.storage.env import Environment, Txn, map_full
 from pointstore.storage.live import Live
 from pointstore.storage.log import LmdbLog, Log
 from pointstore.storage.meta import Meta
@@ -16,6 +16,9 @@ from pointstore.storage.vectors import Vectors
 _DATABASES = ("meta", "log", "ids", "points", "vectors", "live")
 _ENVIRONMENT = "store"
 _SEGMENTS = "segments"
+
+_RESERVE_SHARE = 8
+"""One part in so many of the map is for what frees space: a deletion needs free pages, too."""
 
 
 class CollectionStore:
@@ -36,6 +39,7 @@ class CollectionStore:
         self.points = Points(database("ids"), database("points"))
         self.vectors = Vectors(database("vectors"))
         self.live = Live(database("live"))
+        self._quota = map_size - map_size // _RESERVE_SHARE
 
     def create(self, config: CollectionConfig, created_at_s: int) -> None:
         """Write the records of an empty collection, durably."""
@@ -46,6 +50,15 @@ class CollectionStore:
     def read(self) -> AbstractContextManager[Txn]:
         """Begin a read transaction."""
         return self._environment.read()
+
+    def check_room(self, txn: Txn) -> None:
+        """Refuse a transaction that stores more than the map takes besides its reserve.
+
+        Raises:
+            InsufficientStorageError: too much is stored.
+        """
+        if self._environment.used_bytes(txn) > self._quota:
+            raise map_full()
 
     def write(self) -> AbstractContextManager[Txn]:
         """Begin the write transaction."""

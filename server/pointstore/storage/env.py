@@ -45,6 +45,7 @@ class Txn(Protocol):
     def put(self, key: bytes, value: bytes, *, append: bool = False, db: Database) -> bool: ...
     def delete(self, key: bytes, *, db: Database) -> bool: ...
     def cursor(self, db: Database) -> Cursor: ...
+    def stat(self, db: Database) -> dict[str, int]: ...
 
 
 MAX_READERS = 4096
@@ -97,6 +98,13 @@ class Environment:
             msg = f"cannot open {path}: {error}"
             raise StorageError(msg) from error
 
+    def used_bytes(self, txn: Txn) -> int:
+        """Return the size of what the databases hold in this transaction, free pages and the list of them left out."""
+        sizes = map(txn.stat, self._databases.values())
+        return sum(
+            (size["branch_pages"] + size["leaf_pages"] + size["overflow_pages"]) * size["psize"] for size in sizes
+        )
+
     def database(self, name: str) -> Database:
         """Return the handle of a database."""
         return self._databases[name]
@@ -123,8 +131,7 @@ class Environment:
         try:
             yield
         except lmdb.MapFullError as error:
-            msg = "the storage map of the collection is full"
-            raise InsufficientStorageError(msg) from error
+            raise map_full() from error
         except lmdb.Error as error:
             raise self._failure(error) from error
 
@@ -155,6 +162,11 @@ def _allocate_lock_file(path: Path) -> None:
 def _is_full(path: Path) -> bool:
     disk = os.statvfs(path)
     return disk.f_bavail * disk.f_frsize < _FULL_BYTES
+
+
+def map_full() -> InsufficientStorageError:
+    """Return the error for a store that takes no more."""
+    return InsufficientStorageError("the storage map of the collection is full")
 
 
 def _errno_of(error: lmdb.Error | OSError) -> int | None:

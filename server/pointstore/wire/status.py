@@ -20,6 +20,7 @@ from pointstore.core.errors import (
     NotFoundError,
     OperationTimeoutError,
     PointstoreError,
+    QuarantinedError,
     QueryInferenceError,
     RateLimitedError,
     RequestError,
@@ -50,6 +51,7 @@ CODES: Final[Mapping[type[PointstoreError], StatusCode]] = {
     StorageError: StatusCode.INTERNAL,
     UnavailableError: StatusCode.UNAVAILABLE,
     CorruptionError: StatusCode.DATA_LOSS,
+    QuarantinedError: StatusCode.DATA_LOSS,
 }
 
 _INTERNAL_TEXTS: Final[Mapping[StatusCode, str]] = {
@@ -57,6 +59,11 @@ _INTERNAL_TEXTS: Final[Mapping[StatusCode, str]] = {
     StatusCode.UNAVAILABLE: "Service internal error: the store does not accept this request now, try again later",
     StatusCode.DATA_LOSS: "Service internal error: stored data failed its checks, the details are in the log",
 }
+
+_QUARANTINED: Final = (
+    "Service internal error: collection `{}` is quarantined, its stored data failed the checks of the last start; "
+    "the reason is in the log"
+)
 
 _WIRE_BYTES_MAX: Final = 4096
 """Status texts travel in a header, and clients refuse headers of more than 8 KiB in all."""
@@ -92,6 +99,8 @@ def code_of(kind: type[PointstoreError]) -> StatusCode:
 def status_of(error: PointstoreError) -> Status:
     """Return what a client is told: a request error word for word, a fixed line for an error of ours."""
     code = code_of(type(error))
+    if isinstance(error, QuarantinedError):
+        return Status(code, clip(_QUARANTINED.format(error.collection)))
     if not isinstance(error, RequestError):
         return Status(code, _INTERNAL_TEXTS[code])
     return Status(code, clip(error.message), _metadata(error))
