@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import grpc
 
@@ -66,7 +66,10 @@ def measure(name: str, function: Callable[[], list[Row]]) -> list[Row]:
     try:
         rows = function()
     except MeasurementFailure as error:
-        return [Row(name, name, None, 0, "at least", "", f"the measurement failed: {error}")]
+        call = cast("grpc.Call", error)
+        why = f"{call.code()}: {call.details()}" if isinstance(error, grpc.RpcError) else str(error)
+        note(f"  failed: {why}")
+        return [Row(name, name, None, 0, "at least", "", f"the measurement failed: {why[:500]}")]
     for row in rows:
         note(f"  {row.figure}: {row.measured:.4g} {row.unit} ({row.verdict})")
     note(f"  {time.perf_counter() - began:.0f} s")

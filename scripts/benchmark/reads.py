@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 EF = 100
 CALLS_A_BODY = 1_000
 FAISS_REPEATS = 300
-THROUGHPUT_CALLS = 6_000
+THROUGHPUT_CALLS = 4_000
 BALANCED_RUNS = 3
-TRIES_MAX = 24
+TRIES_MAX = 20
 
 
 def measure_recall(session: Session, server: Server) -> list[Row]:

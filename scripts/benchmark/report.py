@@ -116,11 +116,11 @@ def render(machine: Machine, rows: Sequence[Row]) -> str:
         "|---|---:|---:|---|",
     ]
     for row in rows:
-        measured, target = _show(row.measured, row.unit), _show(row.target, row.unit)
-        lines.append(f"| {row.figure} | {measured} | {row.bound} {target} | {row.verdict} |")
+        target = "" if row.measured is None else f"{row.bound} {_show(row.target, row.unit)}"
+        lines.append(f"| {row.figure} | {_show(row.measured, row.unit)} | {target} | {row.verdict} |")
     lines += ["", "## What stands behind them"]
     for row in rows:
-        lines += ["", f"**{row.key}**: {row.how}", ""]
+        lines += ["", f"**{row.key}**: {row.how}.", *([""] if row.details else [])]
         lines += [f"* {name}: {_show_detail(value)}" for name, value in row.details.items()]
     return "\n".join(lines) + "\n"
 
@@ -141,7 +141,7 @@ def write(directory: Path, machine: Machine, rows: Sequence[Row]) -> Path:
 def _show(value: float | None, unit: str) -> str:
     if value is None:
         return "failed"
-    shown = f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004  three digits say enough
+    shown = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004  three digits say enough
     return f"{shown} {unit}".strip()
 
 
@@ -149,7 +149,7 @@ def _show_detail(value: Detail) -> str:
     if isinstance(value, float):
         return _show(value, "")
     if isinstance(value, list):
-        return ", ".join(f"{each:.3g}" if isinstance(each, float) else ":".join(map(str, each)) for each in value)
+        return ", ".join(_show(each, "") if isinstance(each, float) else ":".join(map(str, each)) for each in value)
     return f"{value:,}" if isinstance(value, int) else value
 
 

@@ -116,7 +116,9 @@ class Server:
 
     def connections(self) -> list[int]:
         """Return how many connections each worker holds now."""
-        inodes = established_inodes(Path("/proc/net/tcp").read_text(), self.port)
+        # Sockets of both families: an IPv4 client may sit on an IPv6 socket.
+        tables = [Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6")]
+        inodes = set().union(*(established_inodes(table, self.port) for table in tables))
         return [len(inodes & socket_inodes(pid)) for pid in self.worker_pids]
 
     def _find_workers(self) -> list[int]:
@@ -149,7 +151,7 @@ def parse_rollup(text: str) -> Memory:
 
 
 def established_inodes(table: str, port: int) -> set[int]:
-    """Return the socket inodes of connections established to a local port, from the text of /proc/net/tcp."""
+    """Return the socket inodes of connections established to a local port, from the text of /proc/net/tcp or tcp6."""
     found = set()
     for line in table.splitlines()[1:]:
         words = line.split()
