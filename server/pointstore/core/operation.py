@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core.fields import FieldSchema
 from pointstore.core.path import Path
 from pointstore.core.point import PointId
 from pointstore.core.space import Rows
@@ -127,6 +128,21 @@ class DropVector:
 
 
 @dataclass(frozen=True, slots=True)
+class AddField:
+    """Index a field of the payload, replacing another index on the same path; nothing when the same one exists."""
+
+    path: str
+    schema: FieldSchema
+
+
+@dataclass(frozen=True, slots=True)
+class DropField:
+    """Remove the index on a path, if there is one."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Nothing:
     """An acknowledged update that came to nothing; it only takes its number in the log."""
 
@@ -141,5 +157,7 @@ Operation = (
     | RemovePayload
     | AddVector
     | DropVector
+    | AddField
+    | DropField
     | Nothing
 )

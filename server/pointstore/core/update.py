@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from pointstore.core.fields import FieldSchema
 from pointstore.core.filter import Filter
 from pointstore.core.path import Path
 from pointstore.core.point import PointId
@@ -118,6 +119,21 @@ class DropVector:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class CreateField:
+    """Index a field of the payload; another index on the same path is replaced."""
+
+    path: Path
+    schema: FieldSchema
+
+
+@dataclass(frozen=True, slots=True)
+class DropField:
+    """Remove the index on a path; that there is none is fine."""
+
+    path: Path
+
+
 Update = (
     Upsert
     | DeletePoints
@@ -129,6 +145,8 @@ Update = (
     | ClearPayload
     | CreateVector
     | DropVector
+    | CreateField
+    | DropField
 )
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from pointstore.core.schema import CollectionConfig
 from pointstore.storage.env import Environment, Txn, map_full
+from pointstore.storage.fields import Fields
 from pointstore.storage.live import Live
 from pointstore.storage.log import LmdbLog, Log
 from pointstore.storage.meta import Meta
 from pointstore.storage.points import Points
 from pointstore.storage.vectors import Vectors
 
-_DATABASES = ("meta", "log", "ids", "points", "vectors", "live")
+_DATABASES = ("meta", "log", "ids", "points", "vectors", "live", "fields", "terms")
 _ENVIRONMENT = "store"
 _SEGMENTS = "segments"
 
@@ -39,6 +40,7 @@ class CollectionStore:
         self.points = Points(database("ids"), database("points"))
         self.vectors = Vectors(database("vectors"))
         self.live = Live(database("live"))
+        self.fields = Fields(database("fields"), database("terms"))
         self._quota = map_size - map_size // _RESERVE_SHARE
 
     def create(self, config: CollectionConfig, created_at_s: int) -> None:

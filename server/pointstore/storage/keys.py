@@ -2,7 +2,7 @@
 
 Big-endian numbers, so that byte order is numeric order:
 
-    meta     b"head" | b"config" | b"segments" | b"optimizer_error" | b"format" | b"created_at"
+    meta     b"head" | b"config" | b"segments" | b"fields" | b"optimizer_error" | b"format" | b"created_at"
     log      seq u64                              -> operation
     ids      point id (core/point.py)             -> slot u64
     points   slot u64                             -> id, seq, payload
@@ -24,6 +24,7 @@ from pointstore.core.errors import CorruptionError
 HEAD: Final = b"head"
 CONFIG: Final = b"config"
 SEGMENTS: Final = b"segments"
+FIELDS: Final = b"fields"
 OPTIMIZER_ERROR: Final = b"optimizer_error"
 FORMAT: Final = b"format"
 CREATED_AT: Final = b"created_at"

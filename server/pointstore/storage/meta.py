@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pydantic import TypeAdapter
 
 from pointstore.core.errors import CorruptionError, StorageError
+from pointstore.core.fields import FieldIndexes
 from pointstore.core.schema import CollectionConfig
 from pointstore.storage import keys
 from pointstore.storage.env import Database, Txn
@@ -21,6 +22,7 @@ FORMAT_VERSION = 1
 
 _HEAD = struct.Struct("<7Q")
 _CONFIG: TypeAdapter[CollectionConfig] = TypeAdapter(CollectionConfig)
+_FIELDS: TypeAdapter[FieldIndexes] = TypeAdapter(FieldIndexes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,15 @@ class Meta:
     def put_segments(self, txn: Txn, segments: tuple[SegmentMeta, ...]) -> None:
         """Replace the segment list; the caller advances the head."""
         txn.put(keys.SEGMENTS, keys.seal(pack_segments(list(segments))), db=self._database)
+
+    def fields(self, txn: Txn) -> FieldIndexes:
+        """Return the definitions of the field indexes."""
+        record = txn.get(keys.FIELDS, db=self._database)
+        return FieldIndexes() if record is None else _FIELDS.validate_json(keys.unseal(record, "fields"))
+
+    def put_fields(self, txn: Txn, fields: FieldIndexes) -> None:
+        """Replace the definitions of the field indexes; the caller advances the head (they count as configuration)."""
+        txn.put(keys.FIELDS, keys.seal(_FIELDS.dump_json(fields)), db=self._database)
 
     def created_at(self, txn: Txn) -> int:
         """Return the time of creation in seconds since the epoch."""

@@ -14,10 +14,13 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from pointstore.core.errors import CorruptionError
+from pointstore.core.fields import FieldSchema
 from pointstore.core.operation import (
+    AddField,
     AddVector,
     Column,
     DenseColumn,
+    DropField,
     DropVector,
     MergePayload,
     MultiColumn,
@@ -40,10 +43,11 @@ _COUNT = struct.Struct("<I")
 _COLUMN = struct.Struct("<cHI2s")
 _MULTI = struct.Struct("<I")
 _PARAMS: TypeAdapter[VectorParams | SparseVectorParams] = TypeAdapter(VectorParams | SparseVectorParams)
+_SCHEMA: TypeAdapter[FieldSchema] = TypeAdapter(FieldSchema)
 
 _PUT_POINTS, _REMOVE_POINTS, _PUT_VECTORS, _REMOVE_VECTORS = b"P", b"D", b"V", b"v"
 _MERGE_PAYLOAD, _REPLACE_PAYLOAD, _REMOVE_PAYLOAD = b"M", b"R", b"r"
-_ADD_VECTOR, _DROP_VECTOR, _NOTHING = b"A", b"a", b"0"
+_ADD_VECTOR, _DROP_VECTOR, _ADD_FIELD, _DROP_FIELD, _NOTHING = b"A", b"a", b"F", b"f", b"0"
 
 
 def pack_operation(operation: Operation) -> bytes:
@@ -69,6 +73,10 @@ def pack_operation(operation: Operation) -> bytes:
             return _ADD_VECTOR + _pack((name.encode(), kind, _PARAMS.dump_json(params)))
         case DropVector(name):
             return _DROP_VECTOR + _pack((name.encode(),))
+        case AddField(path, schema):
+            return _ADD_FIELD + _pack((path.encode(), _SCHEMA.dump_json(schema)))
+        case DropField(path):
+            return _DROP_FIELD + _pack((path.encode(),))
         case Nothing():
             return _NOTHING
         case _:
@@ -103,6 +111,10 @@ def unpack_operation(data: bytes) -> Operation:  # noqa: PLR0911  one return an 
             return AddVector(fields[0].decode(), TypeAdapter(kind).validate_json(fields[2]))
         case b"a":
             return DropVector(fields[0].decode())
+        case b"F":
+            return AddField(fields[0].decode(), _SCHEMA.validate_json(fields[1]))
+        case b"f":
+            return DropField(fields[0].decode())
         case b"0":
             return Nothing()
     msg = f"unknown operation tag {tag!r} in the log"

@@ -1,0 +1,310 @@
+"""Payloads to blocks of field indexes: which values of a payload an index holds.
+
+One level of arrays is opened, as everywhere (specification part 2, 3.2 and 9.3). A value that does not fit the type is
+skipped, it is never an error.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointstore.core.datetimes import parse_datetime
+from pointstore.core.field_block import FieldBlock, FieldColumn, Flag
+from pointstore.core.fields import FieldIndex, FieldParams, FieldType, RawKind
+from pointstore.core.path import Key, Path, get, parse_path
+from pointstore.core.payload import decode_value
+from pointstore.core.point import parse_uuid
+from pointstore.core.schema import Json
+from pointstore.core.checks import words
+from pointstore.text.analyzer import analyzer_of
+from qdrant_grpc.json_with_int_pb2 import Value
+from qdrant_grpc.points_pb2 import RetrievedPoint
+
+Codes = Callable[[int, Sequence[bytes]], list[int]]
+"""Codes of terms of a field, by the field's number."""
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+_MICRO = 1000
+_CODES = np.dtype("<u4")
+_INTEGERS = np.dtype("<i8")
+_DOUBLES = np.dtype("<f8")
+_PAIRS = np.dtype(("<f8", (2,)))
+_NOTHING = Flag(0)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Values of one kind, collected over the slots of a block."""
+
+    positions: list[int] = field(default_factory=list)
+    values: list[object] = field(default_factory=list)
+
+    def add(self, position: int, value: object) -> None:
+        self.positions.append(position)
+        self.values.append(value)
+
+
+Read = Callable[[list[Json], int, list[_Found]], Flag]
+"""Collect what the reached values hold for the slot at a position; return further flags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How an index of some kind reads payloads: the dtypes of its columns, and the function that fills them."""
+
+    dtypes: tuple[np.dtype[np.generic], ...]
+    read: Read
+
+
+def reader_of(index: FieldIndex) -> Reader:
+    """Return the reader of an index."""
+    if index.schema is None:
+        assert index.raw is not None
+        return _RAW_READERS[index.raw]
+    if index.schema.type is FieldType.TEXT:
+        return _text_reader(index.schema.effective)
+    return _READERS[index.schema.type]
+
+
+def build_blocks(
+    fields: Sequence[FieldIndex], slots: NDArray[np.int64], payloads: Sequence[bytes], codes: Codes
+) -> list[tuple[int, FieldBlock]]:
+    """Return what the payloads of some slots hold for each field, by the fields' numbers.
+
+    Args:
+        fields: the indexes.
+        slots: (n,) ascending.
+        payloads: n payloads in wire encoding.
+        codes: gives codes to strings.
+    """
+    plans = [(_plan(index.path), reader_of(index)) for index in fields]
+    collected: list[list[_Found]] = [[_Found() for _ in reader.dtypes] for _, reader in plans]
+    flags = [bytearray(len(payloads)) for _ in fields]
+    for position, payload in enumerate(payloads):
+        if not payload:
+            continue
+        entries = RetrievedPoint.FromString(payload).payload
+        for place, ((name, rest), reader) in enumerate(plans):
+            if name in entries:
+                reached = _reach(entries[name], rest)
+                if reached:
+                    found = reader.read(reached, position, collected[place])
+                    flags[place][position] = _presence(reached) | found
+    return [
+        (index.number, _block(index.number, slots, flags[place], collected[place], reader, codes))
+        for place, (index, (_, reader)) in enumerate(zip(fields, plans, strict=True))
+    ]
+
+
+@lru_cache(maxsize=1024)
+def _plan(path: str) -> tuple[str, Path]:
+    """Split a path into the member of the payload and the rest."""
+    first, *rest = parse_path(path).steps
+    assert isinstance(first, Key)
+    return first.name, Path(tuple(rest))
+
+
+def _reach(value: Value, rest: Path) -> list[Json]:
+    tree = decode_value(value)
+    return get(tree, rest) if rest.steps else [tree]
+
+
+def _presence(reached: list[Json]) -> Flag:
+    """Return the flags that `is_empty` and `is_null` need (specification part 2, 5.12 and 5.13)."""
+    flags = Flag(0)
+    for value in reached:
+        if value is None:
+            flags |= Flag.NULL
+        elif isinstance(value, list):
+            if value:
+                flags |= Flag.NONEMPTY
+            if None in value:
+                flags |= Flag.NULL
+        else:
+            flags |= Flag.NONEMPTY
+    return flags
+
+
+def elements(reached: list[Json]) -> list[Json]:
+    """Open one level of arrays."""
+    opened: list[Json] = []
+    for value in reached:
+        if isinstance(value, list):
+            opened += value
+        else:
+            opened.append(value)
+    return opened
+
+
+def _block(  # noqa: PLR0913, PLR0917  the parts of a block
+    number: int,
+    slots: NDArray[np.int64],
+    flags: bytearray,
+    collected: list[_Found],
+    reader: Reader,
+    codes: Codes,
+) -> FieldBlock:
+    columns: list[FieldColumn] = []
+    for found, dtype in zip(collected, reader.dtypes, strict=True):
+        values = codes(number, found.values) if dtype == _CODES else found.values  # type: ignore[arg-type]
+        array = np.array(values, _DOUBLES).reshape(-1, 2) if dtype is _PAIRS else np.array(values, dtype)
+        columns.append(FieldColumn(np.array(found.positions, np.uint32), array))
+    return FieldBlock(slots, np.frombuffer(bytes(flags), np.uint8), tuple(columns))
+
+
+def _read_keywords(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    for text in {element for element in elements(reached) if isinstance(element, str)}:
+        columns[0].add(position, text.encode())
+    return _NOTHING
+
+
+def _read_uuids(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    parsed = {parse_uuid(element) for element in elements(reached) if isinstance(element, str)}
+    for raw in parsed - {None}:
+        columns[0].add(position, raw)
+    return _NOTHING
+
+
+def _read_integers(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    numbers: set[int] = set()
+    for element in elements(reached):
+        # bool is an int to Python, but not a number to a payload.
+        if type(element) is int:
+            numbers.add(element)
+        elif type(element) is float and element.is_integer() and INT64_MIN <= element < 2.0**63:
+            numbers.add(int(element))
+    for number in numbers:
+        columns[0].add(position, number)
+    return _NOTHING
+
+
+def _read_doubles(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    for number in {float(element) for element in elements(reached) if type(element) in {int, float}}:  # type: ignore[arg-type]
+        columns[0].add(position, number)
+    return _NOTHING
+
+
+def _read_bools(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    for flag in {element for element in elements(reached) if isinstance(element, bool)}:
+        columns[0].add(position, int(flag))
+    return _NOTHING
+
+
+def _read_datetimes(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    parsed = {parse_datetime(element) for element in elements(reached) if isinstance(element, str)}
+    for nanos in parsed - {None}:
+        columns[0].add(position, nanos // _MICRO)  # type: ignore[operator]
+    return _NOTHING
+
+
+def _read_nanos(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    for element in elements(reached):
+        nanos = parse_datetime(element) if isinstance(element, str) else None
+        if nanos is not None:
+            # Beyond the years 1677 to 2262 only the order against bounds within them is kept.
+            columns[0].add(position, min(max(nanos, INT64_MIN), INT64_MAX))
+    return _NOTHING
+
+
+def _read_geo(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    for element in elements(reached):
+        point = geo_point(element)
+        if point is not None and abs(point[0]) <= 180 and abs(point[1]) <= 90:  # noqa: PLR2004  degrees
+            columns[0].add(position, point)
+    return _NOTHING
+
+
+def _read_any_geo(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    for element in elements(reached):
+        point = geo_point(element)
+        if point is not None:
+            columns[0].add(position, point)
+    return _NOTHING
+
+
+def geo_point(element: Json) -> tuple[float, float] | None:
+    """Return lon and lat of an object that has both as numbers."""
+    if not isinstance(element, dict):
+        return None
+    lon, lat = element.get("lon"), element.get("lat")
+    if type(lon) in {int, float} and type(lat) in {int, float}:
+        return float(lon), float(lat)  # type: ignore[arg-type]
+    return None
+
+
+def _read_counts(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    for value in reached:
+        columns[0].add(position, len(value) if isinstance(value, list) else int(value is not None))
+    return _NOTHING
+
+
+def _read_values(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    flags = _NOTHING
+    strings: set[str] = set()
+    for element in elements(reached):
+        match element:
+            case None:
+                pass
+            case bool():
+                flags |= Flag.TRUE if element else Flag.FALSE
+            case str():
+                strings.add(element)
+            case int():
+                columns[1].add(position, element)
+                flags |= Flag.INTEGER
+            case float():
+                columns[2].add(position, element)
+                flags |= Flag.DOUBLE
+            case _:
+                flags |= Flag.OTHER
+    for text in strings:
+        columns[0].add(position, text.encode())
+        flags |= Flag.STRING
+    return flags
+
+
+def _read_words(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    strings = [element for element in elements(reached) if isinstance(element, str)]
+    for word in {word for text in strings for word in words(text)}:
+        columns[0].add(position, word.encode())
+    # Words must come from one string: with several, a match on the index is only a candidate.
+    return Flag.OTHER if len(strings) > 1 else _NOTHING
+
+
+def _text_reader(params: FieldParams) -> Reader:
+    analyzer = analyzer_of(params)
+
+    def read(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+        counts = Counter(
+            token for element in elements(reached) if isinstance(element, str) for token in analyzer.documents(element)
+        )
+        for token, count in counts.items():
+            columns[0].add(position, token.encode())
+            columns[1].add(position, count)
+        return _NOTHING
+
+    return Reader((_CODES, _INTEGERS), read)
+
+
+_READERS = {
+    FieldType.KEYWORD: Reader((_CODES,), _read_keywords),
+    FieldType.UUID: Reader((_CODES,), _read_uuids),
+    FieldType.INTEGER: Reader((_INTEGERS,), _read_integers),
+    FieldType.FLOAT: Reader((_DOUBLES,), _read_doubles),
+    FieldType.BOOL: Reader((_INTEGERS,), _read_bools),
+    FieldType.DATETIME: Reader((_INTEGERS,), _read_datetimes),
+    FieldType.GEO: Reader((_PAIRS,), _read_geo),
+}
+_RAW_READERS = {
+    RawKind.VALUES: Reader((_CODES, _INTEGERS, _DOUBLES), _read_values),
+    RawKind.COUNTS: Reader((_INTEGERS,), _read_counts),
+    RawKind.DATETIMES: Reader((_INTEGERS,), _read_nanos),
+    RawKind.GEO: Reader((_PAIRS,), _read_any_geo),
+    RawKind.WORDS: Reader((_CODES,), _read_words),
+}
