@@ -6,17 +6,20 @@ written once, by `finish`; everything else is written at once. Nothing is visibl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core.fields import FieldIndexes, FieldSchema
 from pointstore.core.operation import (
+    AddField,
     AddVector,
     Column,
     DenseColumn,
+    DropField,
     DropVector,
     MergePayload,
     MultiColumn,
@@ -37,7 +40,9 @@ from pointstore.core.schema import CollectionConfig, SparseVectorParams, VectorP
 from pointstore.core.space import Rows, space_of
 from pointstore.core.vector import Multi, Sparse
 from pointstore.storage.collection import CollectionStore
+from pointstore.engine.indexing import build_blocks
 from pointstore.storage.env import Txn
+from pointstore.storage.fields import WRITTEN
 from pointstore.storage.keys import POINTS_SPACE
 from pointstore.storage.live import BLOCK_SLOTS, Bits
 from pointstore.storage.meta import Head, advanced
@@ -61,10 +66,19 @@ class Transition:
         store: the collection's databases.
         txn: the open write transaction.
         config: the configuration as of this transaction.
+        fields: the field indexes as of this transaction.
         sealed: reads rows that are in segments.
     """
 
-    def __init__(self, store: CollectionStore, txn: Txn, head: Head, config: CollectionConfig, sealed: SealedRows) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  what a state consists of
+        self,
+        store: CollectionStore,
+        txn: Txn,
+        head: Head,
+        config: CollectionConfig,
+        fields: FieldIndexes,
+        sealed: SealedRows,
+    ) -> None:
         self.store = store
         self.txn = txn
         self.head = head
@@ -72,6 +86,7 @@ class Transition:
         self._sealed = sealed
         self._live: dict[tuple[int, int], Bits] = {}
         self._changed: set[tuple[int, int]] = set()
+        self.fields = fields
         self._config_changed = False
         self._segments_changed = False
         self._grows = False
@@ -79,7 +94,7 @@ class Transition:
     def append(self, operation: Operation) -> int:
         """Log an operation and apply it; return its number."""
         # Changes of the schema take two numbers, as in the reference.
-        step = 2 if isinstance(operation, AddVector | DropVector) else 1
+        step = 2 if isinstance(operation, AddVector | DropVector | AddField | DropField) else 1
         seq = self.head.seq + step
         size = self.store.log.append(self.txn, seq, operation)
         self.head = replace(self.head, seq=seq, log_bytes=self.head.log_bytes + size)
@@ -101,14 +116,17 @@ class Transition:
             case MergePayload(ids, payload, key):
                 self._merge_payload(seq, ids, payload, key)
             case ReplacePayload(ids, payload):
-                for slot, record in self._records(ids):
-                    self._replace(slot, record, seq, payload)
+                self._replace_payloads(seq, self._records(ids), lambda _: payload)
             case RemovePayload(ids, keys):
                 self._remove_payload(seq, ids, keys)
             case AddVector(name, params):
                 self._add_vector(name, params)
             case DropVector(name):
                 self._drop_vector(name)
+            case AddField(path, schema):
+                self._add_field(path, schema)
+            case DropField(path):
+                self._drop_field(path)
             case Nothing():
                 pass
             case _:
@@ -127,6 +145,7 @@ class Transition:
             self.store.live.put_block(self.txn, space, block, self._live[space, block], self.head.version)
         if self._config_changed:
             self.store.meta.put_config(self.txn, self.config)
+            self.store.meta.put_fields(self.txn, self.fields)
         self.store.meta.put_head(self.txn, self.head)
         return self.head
 
@@ -155,6 +174,7 @@ class Transition:
             self._release(old)
         records = [pack_point(point_id, seq, payload) for point_id, payload in zip(ids, payloads, strict=True)]
         self._put_records(first, ids, records, added=len(ids) - len(old))
+        self._index(seq, np.arange(first, first + len(ids)), payloads)
         for column in columns:
             self._put_column(first, column)
 
@@ -204,6 +224,7 @@ class Transition:
         self._release(old)
         packed = [pack_point(record.point_id, seq, record.payload) for _, record in records]
         self._put_records(first, ids, packed, added=0)
+        self._index(seq, np.arange(first, first + len(ids)), [record.payload for _, record in records])
         for column in (*kept, *(column for column in columns if not isinstance(column, DenseColumn)), *moved):
             if column is not None:
                 self._put_column(first, column)
@@ -252,20 +273,60 @@ class Transition:
 
     def _merge_payload(self, seq: int, ids: Sequence[PointId], payload: bytes, key: Path | None) -> None:
         changes = unpack_payload(payload)
-        for slot, record in self._records(ids):
-            tree = unpack_payload(record.payload)
+
+        def merged(before: bytes) -> bytes:
+            tree = unpack_payload(before)
             if key is None:
                 merge(tree, changes)
             else:
                 merge_at(tree, key, changes)
-            self._replace(slot, record, seq, pack_payload(tree))
+            return pack_payload(tree)
+
+        self._replace_payloads(seq, self._records(ids), merged)
 
     def _remove_payload(self, seq: int, ids: Sequence[PointId], keys: Sequence[Path]) -> None:
-        for slot, record in self._records(ids):
-            tree = unpack_payload(record.payload)
+        def reduced(before: bytes) -> bytes:
+            tree = unpack_payload(before)
             for key in keys:
                 delete(tree, key)
-            self._replace(slot, record, seq, pack_payload(tree))
+            return pack_payload(tree)
+
+        self._replace_payloads(seq, self._records(ids), reduced)
+
+    def _replace_payloads(
+        self, seq: int, records: Sequence[tuple[int, PointRecord]], change: Callable[[bytes], bytes]
+    ) -> None:
+        changed = sorted((slot, record.point_id, change(record.payload)) for slot, record in records)
+        for slot, point_id, payload in changed:
+            self.store.points.replace(self.txn, slot, pack_point(point_id, seq, payload))
+        self._index(seq, np.array([slot for slot, _, _ in changed], np.int64), [payload for _, _, payload in changed])
+
+    def _index(self, seq: int, slots: NDArray[np.int64], payloads: Sequence[bytes]) -> None:
+        """Note in every field index what the payloads of some slots hold from now on."""
+        if not self.fields.indexes or not len(slots):
+            return
+
+        def codes(number: int, terms: Sequence[bytes]) -> list[int]:
+            return self.store.fields.codes(self.txn, number, terms)
+
+        for number, block in build_blocks(self.fields.indexes, slots, payloads, codes):
+            self.store.fields.put_block(self.txn, number, WRITTEN, seq, block)
+
+    def _add_field(self, path: str, schema: FieldSchema) -> None:
+        present = self.fields.of_client(path)
+        if present is not None and present.schema == schema:
+            return
+        self._drop_field(path)
+        self.fields = self.fields.added(path, schema=schema)
+        self._config_changed = True
+
+    def _drop_field(self, path: str) -> None:
+        present = self.fields.of_client(path)
+        if present is None:
+            return
+        self.store.fields.drop(self.txn, present.number)
+        self.fields = self.fields.without(present.number)
+        self._config_changed = True
 
     def _records(self, ids: Sequence[PointId]) -> list[tuple[int, PointRecord]]:
         """Return slot and record of points; those that are gone are left out."""

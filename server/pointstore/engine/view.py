@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointstore.core.errors import CorruptionError, unknown_vector_name
+from pointstore.core.fields import FieldIndexes
 from pointstore.core.point import PointId
 from pointstore.core.projection import exclude, include
 from pointstore.core.payload import EMPTY, pack_payload, unpack_payload
@@ -22,6 +23,7 @@ from pointstore.core.query import PayloadSelector, VectorSelector
 from pointstore.core.schema import CollectionConfig
 from pointstore.core.space import Rows, Space, space_of
 from pointstore.core.vector import Dense, NamedVectors, Vector
+from pointstore.engine.field_cache import FieldCache
 from pointstore.index import slots as slot_sets
 from pointstore.index.dense import DenseSegment, open_dense
 from pointstore.index.slots import Bits
@@ -117,6 +119,8 @@ class Snapshot:
         dense: dense spaces by name (not the multi-vector ones).
         others: live sets of sparse and multi-vector spaces by name.
         metas: all published segments.
+        fields: definitions of the field indexes.
+        cache: what was loaded of them.
     """
 
     head: Head
@@ -124,7 +128,9 @@ class Snapshot:
     live: Bits
     dense: dict[str, DenseView]
     others: dict[str, Bits]
-    metas: tuple[SegmentMeta, ...] = field(default=())
+    metas: tuple[SegmentMeta, ...] = ()
+    fields: FieldIndexes = field(default_factory=FieldIndexes)
+    cache: FieldCache = field(default_factory=FieldCache)
 
     def live_of(self, name: str) -> Bits:
         """Return the live slots that have the named vector.
@@ -210,7 +216,9 @@ def load_snapshot(store: CollectionStore, txn: Txn, head: Head, previous: Snapsh
     Raises:
         SegmentGoneError: a segment was replaced since the transaction began; begin a new one.
     """
-    config = store.meta.config(txn) if head.config_version != previous.head.config_version else previous.config
+    config, fields = previous.config, previous.fields
+    if head.config_version != previous.head.config_version:
+        config, fields = store.meta.config(txn), store.meta.fields(txn)
     resealed = head.segments_version != previous.head.segments_version
     metas = tuple(store.meta.segments(txn)) if resealed else previous.metas
     since = previous.head.version
@@ -226,7 +234,7 @@ def load_snapshot(store: CollectionStore, txn: Txn, head: Head, previous: Snapsh
             others[name] = _live(store, txn, number, head, before, since)
         else:
             dense[name] = _dense(store, txn, number, space_of(params), head, known.get(number), metas, since, resealed)
-    return Snapshot(head, config, live, dense, others, metas)
+    return Snapshot(head, config, live, dense, others, metas, fields, previous.cache.successor())
 
 
 def _dense(  # noqa: PLR0913  the parts of one space

@@ -1,0 +1,80 @@
+"""What a snapshot keeps in memory of field indexes and of conditions that were evaluated on it.
+
+Entries are loaded when a filter first needs them, and continued from those of the snapshot before: only the blocks that
+were written since are read. Both caches die with the snapshot, so nothing in them is ever out of date.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from pointstore.core.filter import Condition
+from pointstore.index.field import FieldEntries
+from pointstore.index.slots import Bits
+from pointstore.storage.collection import CollectionStore
+from pointstore.storage.env import Txn
+
+_BLOCKS_AT_A_TIME = 4096
+_CONDITION_BYTES_MAX = 64 << 20
+
+
+class FieldCache:
+    """Entries of field indexes by number, and sets of slots by condition, of one snapshot. Thread-safe.
+
+    Args:
+        older: entries of an earlier version.
+    """
+
+    def __init__(self, older: dict[int, FieldEntries] | None = None) -> None:
+        self._older = older or {}
+        self._entries: dict[int, FieldEntries] = {}
+        self._conditions: dict[Condition, Bits] = {}
+        self._condition_bytes = 0
+        self._loading = threading.Lock()
+
+    def successor(self) -> FieldCache:
+        """Return the cache of the next snapshot."""
+        return FieldCache({**self._older, **self._entries})
+
+    def entries(self, store: CollectionStore, txn: Txn, number: int) -> FieldEntries:
+        """Return the entries of an index as of the snapshot.
+
+        Args:
+            store: the collection's databases.
+            txn: a read transaction of the snapshot's version.
+            number: the index.
+        """
+        found = self._entries.get(number)
+        if found is not None:
+            return found
+        with self._loading:
+            found = self._entries.get(number)
+            if found is None:
+                found = _continued(store, txn, number, self._older.get(number, FieldEntries()))
+                self._entries[number] = found
+        return found
+
+    def known(self, condition: Condition) -> Bits | None:
+        """Return the set of a condition that was evaluated before."""
+        return self._conditions.get(condition)
+
+    def remember(self, condition: Condition, matching: Bits) -> None:
+        """Keep the set of a condition for as long as there is room."""
+        with self._loading:
+            if self._condition_bytes + matching.nbytes > _CONDITION_BYTES_MAX:
+                self._conditions.clear()
+                self._condition_bytes = 0
+            self._conditions[condition] = matching
+            self._condition_bytes += matching.nbytes
+
+
+def _continued(store: CollectionStore, txn: Txn, number: int, entries: FieldEntries) -> FieldEntries:
+    blocks = []
+    through = entries.through
+    for key, block in store.fields.blocks(txn, number, entries.through):
+        blocks.append(block)
+        through = key
+        if len(blocks) == _BLOCKS_AT_A_TIME:
+            entries = entries.extended(blocks, through)
+            blocks = []
+    return entries.extended(blocks, through) if blocks else entries
