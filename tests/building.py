@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ MAP_SIZE = 64 << 20
 EVERYTHING = Selectors(ALL_PAYLOAD, VectorSelector(enable=True))
 PAYLOAD_ONLY = Selectors(ALL_PAYLOAD, NO_VECTORS)
 
-Point = tuple[int | str, NamedVectors, dict[str, "Json"]]
+Point = tuple[int | str, Mapping[str, Vector], Mapping[str, "Json"]]
 """Id, vectors by name, payload."""
 
 
@@ -68,17 +69,17 @@ def upsert(
     """Make an upsert of whole points."""
     return Upsert(
         [pid(point) for point, _, _ in points],
-        [pack_payload(payload) for _, _, payload in points],
-        [vectors for _, vectors, _ in points],
+        [pack_payload(dict(payload)) for _, _, payload in points],
+        [dict(vectors) for _, vectors, _ in points],
         [named] * len(points),
         mode,
         condition,
     )
 
 
-def update_vectors(*points: tuple[int | str, NamedVectors], condition: Filter | None = None) -> UpdateVectors:
+def update_vectors(*points: tuple[int | str, Mapping[str, Vector]], condition: Filter | None = None) -> UpdateVectors:
     """Make an update of vectors."""
-    return UpdateVectors([pid(point) for point, _ in points], [vectors for _, vectors in points], condition)
+    return UpdateVectors([pid(point) for point, _ in points], [dict(vectors) for _, vectors in points], condition)
 
 
 def having(*points: int | str) -> Filter:

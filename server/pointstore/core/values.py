@@ -7,12 +7,12 @@ values, although Python compares them as equal. Arrays are unwrapped once, never
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pointstore.core.path import Key, Path, get
 from pointstore.core.schema import Json
 
 Payload = dict[str, Json]
+_NUMBERS = frozenset({int, float})
 Reacher = Callable[[Payload], list[Json]]
 
 
@@ -66,59 +66,6 @@ def geo_of(value: Json) -> tuple[float, float] | None:
     return None
 
 
-_NUMBERS = frozenset({int, float})
-
-
 def elements(payload: Payload, path: Path) -> list[Payload]:
     """Return the candidates of a nested condition: the objects among the array elements at `path`, ending in `[]`."""
     return [element for element in get(payload, path) if isinstance(element, dict)]
-
-
-@dataclass(frozen=True, slots=True)
-class FieldValues:
-    """What an index can hold of one field of one payload: the elements after unwrapping, by kind, in their order.
-
-    Attributes:
-        geos: pairs of longitude and latitude.
-        empty, null: what `IsEmpty` and `IsNull` say about the field.
-    """
-
-    strings: tuple[str, ...] = ()
-    integers: tuple[int, ...] = ()
-    doubles: tuple[float, ...] = ()
-    bools: tuple[bool, ...] = ()
-    geos: tuple[tuple[float, float], ...] = ()
-    empty: bool = False
-    null: bool = False
-
-
-MISSING = FieldValues(empty=True)
-"""Of a field that is not there."""
-
-
-def field_values(values: list[Json]) -> FieldValues:
-    """Sort what a `Reacher` returned."""
-    if not values:
-        return MISSING
-    if len(values) == 1:
-        # Most fields hold one scalar.
-        match values[0]:
-            case str() as text:
-                return FieldValues(strings=(text,))
-            case bool() as flag:
-                return FieldValues(bools=(flag,))
-            case int() as number:
-                return FieldValues(integers=(number,))
-            case float() as double:
-                return FieldValues(doubles=(double,))
-    found = unwrapped(values)
-    geos = [geo_of(value) for value in found]
-    return FieldValues(
-        strings=tuple([value for value in found if isinstance(value, str)]),
-        integers=tuple([value for value in found if type(value) is int]),
-        doubles=tuple([value for value in found if isinstance(value, float)]),
-        bools=tuple([value for value in found if isinstance(value, bool)]),
-        geos=tuple([geo for geo in geos if geo is not None]),
-        empty=is_empty(values),
-        null=is_null(values),
-    )

@@ -1,0 +1,130 @@
+"""Tests of what a start repairs: orphans, damaged indexes, damaged rows, lost directories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pointstore.core.errors import CorruptionError, StorageError
+from pointstore.engine.collection import QUARANTINE
+from pointstore.engine.recover import recover
+from pointstore.storage.segments import ROWS_FILE, SLOTS_FILE
+from tests.building import MAP_SIZE, contents, dense, running_engine, seal, upsert, vector_config, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _recover(data_dir: Path) -> None:
+    recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Return a data directory with collections `good` and `bad`, each with sealed and unsealed rows."""
+    with running_engine(tmp_path) as engine:
+        for name in ("good", "bad"):
+            engine.create_collection(name, vector_config())
+            collection = engine.collection(name)
+            write(collection, upsert(*[(n, {"": dense(n, 1)}, {"name": name}) for n in range(20)]))
+            seal(collection)
+            write(collection, upsert((20, {"": dense(20, 1)}, {})))
+    return tmp_path
+
+
+def _segment(data_dir: Path, name: str) -> Path:
+    with running_engine(data_dir) as engine:
+        directory = engine.collection(name).segments_dir
+    (segment,) = directory.iterdir()
+    return segment
+
+
+def _flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def test_an_empty_directory_can_be_prepared(tmp_path: Path) -> None:
+    _recover(tmp_path)
+    _recover(tmp_path)
+    with running_engine(tmp_path) as engine:
+        assert engine.collection_names() == []
+
+
+def test_orphans_are_removed_and_the_rest_is_untouched(data_dir: Path) -> None:
+    segment = _segment(data_dir, "good")
+    (data_dir / "collections" / "0" / "store").mkdir(parents=True)
+    (data_dir / "collections" / "0" / "store" / "data.mdb").write_bytes(b"x")
+    for name in (".tmp-0", "deadbeef", ".removed-1"):
+        (segment.parent / name).mkdir()
+        (segment.parent / name / ROWS_FILE).write_bytes(b"x")
+    _recover(data_dir)
+    assert [path.name for path in segment.parent.iterdir()] == [segment.name]
+    assert len(list((data_dir / "collections").iterdir())) == 2
+    with running_engine(data_dir) as engine:
+        assert len(contents(engine.collection("good"))) == len(contents(engine.collection("bad"))) == 21
+
+
+@pytest.mark.parametrize("file", [ROWS_FILE, SLOTS_FILE])
+def test_damaged_rows_quarantine_their_collection_only(data_dir: Path, file: str) -> None:
+    segment = _segment(data_dir, "bad")
+    damaged = segment / file
+    _flip(damaged, damaged.stat().st_size - 3)
+    _recover(data_dir)
+    with running_engine(data_dir) as engine:
+        assert len(contents(engine.collection("good"))) == 21
+        with pytest.raises(CorruptionError, match=rf"collection bad is quarantined: segment .*: damaged {file}"):
+            engine.collection("bad")
+        assert engine.collection_names() == ["bad", "good"]
+    # Restored from a backup, it serves again after the next start.
+    _flip(damaged, damaged.stat().st_size - 3)
+    _recover(data_dir)
+    with running_engine(data_dir) as engine:
+        assert len(contents(engine.collection("bad"))) == 21
+
+
+def test_a_lost_segment_quarantines(data_dir: Path) -> None:
+    segment = _segment(data_dir, "bad")
+    for file in segment.iterdir():
+        file.unlink()
+    segment.rmdir()
+    _recover(data_dir)
+    with running_engine(data_dir) as engine, pytest.raises(CorruptionError, match="quarantined"):
+        engine.collection("bad")
+
+
+def test_a_damaged_store_quarantines(data_dir: Path) -> None:
+    store = _segment(data_dir, "bad").parent.parent / "store" / "data.mdb"
+    store.write_bytes(b"x" * store.stat().st_size)
+    _recover(data_dir)
+    with running_engine(data_dir) as engine:
+        with pytest.raises(CorruptionError, match="quarantined: cannot open"):
+            engine.collection("bad")
+        assert len(contents(engine.collection("good"))) == 21
+        assert engine.drop_collection("bad")
+    _recover(data_dir)
+    with running_engine(data_dir) as engine:
+        assert engine.collection_names() == ["good"]
+
+
+def test_a_lost_directory_quarantines_and_can_be_dropped(data_dir: Path) -> None:
+    directory = _segment(data_dir, "bad").parent.parent
+    directory.rename(data_dir / "elsewhere")
+    _recover(data_dir)
+    assert (directory / QUARANTINE).read_text() == f"directory {directory.name} is missing"
+    _recover(data_dir)
+    with running_engine(data_dir) as engine:
+        with pytest.raises(CorruptionError, match="quarantined"):
+            engine.collection("bad")
+        assert engine.drop_collection("bad")
+        engine.create_collection("bad", vector_config())
+        assert contents(engine.collection("bad")) == {}
+
+
+def test_a_damaged_catalog_is_an_error_of_the_start(data_dir: Path) -> None:
+    catalog = data_dir / "catalog" / "data.mdb"
+    catalog.write_bytes(b"x" * catalog.stat().st_size)
+    with pytest.raises(StorageError):
+        _recover(data_dir)

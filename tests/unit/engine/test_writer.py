@@ -1,0 +1,198 @@
+"""Tests of group commit: isolation of requests, order, failures of the common transaction."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pointstore.core.errors import InsufficientStorageError, NotFoundError, StorageError
+from pointstore.core.payload import pack_payload
+from pointstore.core.update import ClearPayload, SetPayload, UpdateStatus
+from pointstore.engine import writer as writer_module
+from pointstore.engine.strict import check_update
+from pointstore.engine.writer import Writer
+from tests.building import contents, dense, pids, running_engine, upsert, vector_config, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pointstore.core.update import Update
+    from pointstore.engine.collection import Collection
+    from pointstore.engine.transition import Transition
+
+
+class _Group:
+    """Makes the next requests one group: the transaction that is under way waits until they are queued."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._writer = Writer(check_update)
+        self.transactions = 0
+        self._gate = threading.Event()
+        self._entered = threading.Event()
+
+    @contextmanager
+    def begin(self) -> Iterator[Transition]:
+        self.transactions += 1
+        if self.transactions == 1:
+            self._entered.set()
+            assert self._gate.wait(10)
+        with self._collection._transition() as transition:
+            yield transition
+
+    def run(self, requests: list[tuple[Update, bool]], begin: Callable[..., object] | None = None) -> list[object]:
+        """Queue requests (update, wait) in order behind a first one; return their results or errors."""
+        results: list[object] = [None] * len(requests)
+        used = begin or self.begin
+
+        def request(place: int, update: Update, wait: bool) -> None:  # noqa: FBT001
+            try:
+                results[place] = self._writer.write([update], used, wait=wait)  # type: ignore[arg-type]
+            except Exception as error:  # noqa: BLE001  looked at by the test
+                results[place] = error
+
+        leader = threading.Thread(
+            target=self._writer.write, args=([upsert((0, {}, {}))], self.begin), kwargs={"wait": True}
+        )
+        leader.start()
+        assert self._entered.wait(10)
+        threads = []
+        for place, (update, wait) in enumerate(requests):
+            thread = threading.Thread(target=request, args=(place, update, wait))
+            thread.start()
+            threads.append(thread)
+            while len(self._writer._queue) <= place:
+                pass
+        self._gate.set()
+        for thread in (leader, *threads):
+            thread.join(10)
+            assert not thread.is_alive()
+        return results
+
+
+def test_requests_that_wait_together_share_a_transaction(collection: Collection) -> None:
+    group = _Group(collection)
+    results = group.run([(upsert((n, {}, {"n": n})), True) for n in range(1, 6)])
+    assert group.transactions == 2
+    assert results == [[2], [3], [4], [5], [6]]
+    assert {point: payload for point, (payload, _) in contents(collection).items()} == {
+        "0": {},
+        **{str(n): {"n": n} for n in range(1, 6)},
+    }
+
+
+def test_a_refused_request_does_not_touch_the_others_of_its_group(collection: Collection) -> None:
+    group = _Group(collection)
+    results = group.run(
+        [
+            (upsert((1, {}, {})), True),
+            (ClearPayload(pids(9)), True),
+            (upsert((2, {"": dense(1)}, {})), False),
+            (ClearPayload(pids(9)), False),
+            (SetPayload(pids(1), pack_payload({"a": 1})), True),
+        ]
+    )
+    assert group.transactions == 2
+    assert results[0] == [2]
+    assert isinstance(results[1], NotFoundError)
+    assert "Vector dimension error" in str(results[2])
+    # Dropped silently, but it takes its number.
+    assert results[3:] == [[3], [4]]
+    assert contents(collection) == {"0": ({}, {}), "1": ({"a": 1}, {})}
+
+
+def test_a_failing_transaction_is_repeated_request_by_request(collection: Collection) -> None:
+    """One request too large for the map must not take the others with it."""
+    group = _Group(collection)
+    huge = upsert((2, {}, {"text": "x" * (70 << 20)}))
+    results = group.run([(upsert((1, {}, {})), True), (huge, True), (upsert((3, {}, {})), False)])
+    assert group.transactions == 1 + 1 + 3
+    assert results[0] == [2]
+    assert isinstance(results[1], InsufficientStorageError)
+    assert results[2] == [3]
+    assert list(contents(collection)) == ["0", "1", "3"]
+
+
+def test_a_failed_commit_is_everyones_error_and_nothing_is_kept(collection: Collection) -> None:
+    group = _Group(collection)
+
+    @contextmanager
+    def failing() -> Iterator[Transition]:
+        with collection._transition() as transition:
+            yield transition
+            msg = "disk on fire"
+            raise StorageError(msg)
+
+    results = group.run([(upsert((1, {}, {})), True), (upsert((2, {}, {})), False)], failing)
+    assert [str(result) for result in results] == ["disk on fire"] * 2
+    assert list(contents(collection)) == ["0"]
+    assert write(collection, upsert((5, {}, {})))[0].seq == 2
+
+
+def test_too_many_waiting_requests_are_refused(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "QUEUE_MAX", 0)
+    with pytest.raises(InsufficientStorageError, match="more than 0 writes are waiting"):
+        write(collection, upsert((1, {}, {})))
+    assert contents(collection) == {}
+
+
+def test_numbers_and_order_under_contention(collection: Collection) -> None:
+    seqs: dict[int, list[int]] = {}
+
+    def client(name: int) -> None:
+        seqs[name] = [
+            write(collection, upsert((name, {}, {"n": n}), (100 + n, {}, {"by": name})))[0].seq for n in range(15)
+        ]
+
+    threads = [threading.Thread(target=client, args=(name,)) for name in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(seq for found in seqs.values() for seq in found) == list(range(1, 91))
+    last_writer = {n: max(seqs, key=lambda name: seqs[name][n]) for n in range(15)}
+    found = contents(collection)
+    for name in range(6):
+        assert seqs[name] == sorted(seqs[name])
+        assert found[str(name)][0] == {"n": 14}
+    assert {n: found[str(100 + n)][0]["by"] for n in range(15)} == last_writer
+
+
+def test_a_late_reply_tells_that_the_client_should_not_have_waited(collection: Collection) -> None:
+    (result,) = collection.write([upsert((1, {}, {}))], wait=True, timeout_s=0)
+    assert (result.seq, result.status) == (1, UpdateStatus.WAIT_TIMEOUT)
+    (result,) = collection.write([upsert((2, {}, {}))], wait=False, timeout_s=0)
+    assert result.status is UpdateStatus.ACKNOWLEDGED
+    assert list(contents(collection)) == ["1", "2"]
+
+
+def test_no_updates_are_no_transaction_of_note(collection: Collection) -> None:
+    assert write(collection) == []
+    assert write(collection, upsert((1, {}, {})))[0].seq == 1
+
+
+def test_a_dropped_collection_is_freed_without_the_garbage_collector(tmp_path: Path) -> None:
+    """Its environment keeps files open and hence the disk full until the last reference is gone."""
+    gc.collect()
+    gc.disable()
+    try:
+        with running_engine(tmp_path) as engine:
+            engine.create_collection("c", vector_config())
+            collection = engine.collection("c")
+            write(collection, upsert((1, {"": dense(1, 2)}, {})))
+            with pytest.raises(NotFoundError):
+                write(collection, ClearPayload(pids(9)))
+            assert collection.count(None) == 1
+            alive = weakref.ref(collection)
+            del collection
+            assert alive() is not None
+            assert engine.drop_collection("c")
+            assert alive() is None
+    finally:
+        gc.enable()
