@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pointstore.core.fields import FieldSchema
 from pointstore.core.path import Path
 from pointstore.core.point import PointId
+from pointstore.core.schema import SparseVectorParams, VectorParams
 from pointstore.core.space import Rows
 from pointstore.core.vector import Multi, Sparse
-from pointstore.core.schema import SparseVectorParams, VectorParams
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,17 @@
 """Filters evaluated to sets of slots.
 
 A set is packed bits over all slots (see `storage/live.py`), always a subset of the live points, so that negation is
-exact.
+exact. Conditions on payloads are answered by field indexes; what no index answers is evaluated on the payloads of
+the points that are still in question.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import assert_never
 
 import numpy as np
 
-from pointstore.core.errors import UnsupportedError
 from pointstore.core.filter import (
     Condition,
     Field,
@@ -22,58 +20,142 @@ from pointstore.core.filter import (
     HasVector,
     IsEmpty,
     IsNull,
+    MatchPhrase,
+    MatchText,
+    MatchTextAny,
     MinShould,
     Nested,
+    PointCondition,
     Slice,
     ValuesCount,
+    elements_of,
 )
-from pointstore.core.point import PointId
+from pointstore.core.path import Path, parse_path
+from pointstore.core.payload import unpack_payload
+from pointstore.core.truth import predicate
+from pointstore.engine.field_choice import nested_base
+from pointstore.engine.field_lookup import FieldLookup
+from pointstore.engine.full_text import text_lookup
+from pointstore.engine.view import View
 from pointstore.index import slots as slot_sets
 from pointstore.index.slots import Bits
 
-SlotsOf = Callable[[Iterable[PointId]], list[int | None]]
-"""Look up the slots of ids, None for those that do not exist."""
+
+def matching_slots(view: View, condition: Filter) -> Bits:
+    """Return the live slots that match, as bits of the length of the live set."""
+    return Evaluation(view).filter(condition)
 
 
-def evaluate(condition: Filter, live: Bits, slots_of: SlotsOf) -> Bits:
-    """Return the live slots that match, as bits of the length of `live`.
+class Evaluation:
+    """Evaluates conditions on one view."""
 
-    Raises:
-        UnsupportedError: a condition that is not implemented, wherever in the filter.
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._live = view.snapshot.live
+        self._lookup = FieldLookup(view)
+
+    def filter(self, condition: Filter) -> Bits:
+        """Return the live slots that match a filter."""
+        sets: list[Bits] = [self._condition(part) for part in condition.must]
+        if condition.should:
+            sets.append(reduce(np.bitwise_or, [self._condition(part) for part in condition.should]))
+        if condition.min_should is not None:
+            sets.append(self._at_least(condition.min_should))
+        matching = reduce(np.bitwise_and, sets, self._live)
+        for part in condition.must_not:
+            matching = matching & ~self._condition(part)
+        return matching
+
+    def _condition(self, condition: Condition) -> Bits:
+        if isinstance(condition, Filter):
+            return self.filter(condition)
+        if isinstance(condition, HasId):
+            return self._leaf(condition) & self._live
+        cache = self._view.snapshot.cache
+        known = cache.known(condition)
+        if known is None:
+            known = self._leaf(condition) & self._live
+            cache.remember(condition, known)
+        return known
+
+    def _leaf(self, condition: PointCondition | Field | ValuesCount | IsEmpty | IsNull | Nested) -> Bits:
+        match condition:
+            case HasId(ids):
+                found = [slot for slot in self._view.slots_of(ids) if slot is not None]
+                return slot_sets.bits_of(np.array(found, np.uint64), self._live.size << 3)
+            case HasVector(name):
+                return self._having(name)
+            case Slice():
+                points = self._view.store.points.scan(self._view.txn, None)
+                found = [slot for point_id, slot in points if condition.contains(point_id)]
+                return slot_sets.bits_of(np.array(found, np.uint64), self._live.size << 3)
+            case Nested():
+                return self.checked(condition, self._live)
+            case Field() | ValuesCount() | IsEmpty() | IsNull():
+                return self._payload(condition)
+            case _:
+                assert_never(condition)
+
+    def _payload(self, condition: Field | ValuesCount | IsEmpty | IsNull) -> Bits:
+        base = nested_base(str(condition.path), self._view.snapshot.fields)
+        if base is not None and not isinstance(condition, ValuesCount):
+            rewritten = _per_element(condition, parse_path(base))
+            if rewritten is not None:
+                return self.checked(rewritten, self._live)
+        answer = self._lookup.answer(condition)
+        if answer is None:
+            return self.checked(condition, self._live)
+        found, uncertain = answer
+        return found if uncertain is None else found | self.checked(condition, uncertain & self._live)
+
+    def checked(self, condition: Condition, candidates: Bits) -> Bits:
+        """Return those of the candidates whose payload fulfils a condition."""
+        holds = predicate(condition, text_lookup(self._view.snapshot.fields))
+        kept = []
+        for slot in slot_sets.to_slots(candidates).tolist():
+            record = self._view.record(slot)
+            # Conditions on the point itself are never asked here: inside Nested they are false.
+            if holds(unpack_payload(record.payload), _false):
+                kept.append(slot)
+        return slot_sets.bits_of(np.array(kept, np.uint64), self._live.size << 3)
+
+    def _having(self, name: str) -> Bits:
+        snapshot = self._view.snapshot
+        if name not in snapshot.dense and name not in snapshot.others:
+            return np.zeros_like(self._live)
+        bits = np.zeros_like(self._live)
+        have = snapshot.live_of(name)
+        size = min(bits.size, have.size)
+        bits[:size] = have[:size]
+        return bits
+
+    def _at_least(self, clause: MinShould) -> Bits:
+        counts = np.zeros(self._live.size << 3, np.uint32)
+        for part in clause.conditions:
+            counts += np.unpackbits(self._condition(part), bitorder="little")
+        # The complement of nothing is everything: without conditions, counts stay below any min_count >= 1.
+        return np.packbits(counts >= clause.min_count, bitorder="little") & self._live
+
+
+def _false(_condition: PointCondition) -> bool:
+    return False
+
+
+def _per_element(condition: Field | IsEmpty | IsNull, base: Path) -> Nested | None:
+    """Return a condition as the index option `nested` means it: of one element of an array (10.1).
+
+    None where that changes nothing: only full text, emptiness and nulls are about more than one value.
     """
-    sets: list[Bits] = [_evaluate(part, live, slots_of) for part in condition.must]
-    if condition.should:
-        sets.append(reduce(np.bitwise_or, [_evaluate(part, live, slots_of) for part in condition.should]))
-    if condition.min_should is not None:
-        sets.append(_at_least(condition.min_should, live, slots_of))
-    matching = reduce(np.bitwise_and, sets, live)
-    for part in condition.must_not:
-        matching = matching & ~_evaluate(part, live, slots_of)
-    return matching
-
-
-def _evaluate(condition: Condition, live: Bits, slots_of: SlotsOf) -> Bits:
+    array = elements_of(base)
+    rest = Path(condition.path.steps[len(array.steps) :])
     match condition:
-        case Filter():
-            return evaluate(condition, live, slots_of)
-        case HasId(ids):
-            found = [slot for slot in slots_of(ids) if slot is not None]
-            return slot_sets.bits_of(np.array(found, np.uint64), live.size << 3)
-        case HasVector() | Slice() | Field() | ValuesCount() | IsEmpty() | IsNull() | Nested():
-            raise UnsupportedError(f"filter condition `{_kind(condition)}` is not implemented yet")
+        case Field(_, checks):
+            if not any(isinstance(check, MatchText | MatchTextAny | MatchPhrase) for check in checks):
+                return None
+            return Nested(array, Filter(must=(Field(rest, checks),)))
+        case IsEmpty(_, wanted):
+            return Nested(array, Filter(must=(IsEmpty(rest, wanted),)))
+        case IsNull(_, wanted):
+            return Nested(array, Filter(must=(IsNull(rest, wanted),)))
         case _:
             assert_never(condition)
-
-
-def _kind(condition: HasVector | Slice | Field | ValuesCount | IsEmpty | IsNull | Nested) -> str:
-    """Return the name of a condition in the protocol."""
-    kind = type(condition.checks[0] if isinstance(condition, Field) else condition).__name__
-    return "match" if kind.startswith("Match") else re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
-
-
-def _at_least(clause: MinShould, live: Bits, slots_of: SlotsOf) -> Bits:
-    counts = np.zeros(live.size * 8, np.uint32)
-    for part in clause.conditions:
-        counts += np.unpackbits(_evaluate(part, live, slots_of), bitorder="little")
-    # The complement of nothing is everything: without conditions, counts stay below any min_count >= 1.
-    return np.packbits(counts >= clause.min_count, bitorder="little") & live

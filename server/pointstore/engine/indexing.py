@@ -14,6 +14,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core.checks import words
+from pointstore.core.checks import words
 from pointstore.core.datetimes import parse_datetime
 from pointstore.core.field_block import FieldBlock, FieldColumn, Flag
 from pointstore.core.fields import FieldIndex, FieldParams, FieldType, RawKind
@@ -21,7 +23,7 @@ from pointstore.core.path import Key, Path, get, parse_path
 from pointstore.core.payload import decode_value
 from pointstore.core.point import parse_uuid
 from pointstore.core.schema import Json
-from pointstore.core.checks import words
+from pointstore.core.values import count, geo_of, is_empty, is_null, unwrapped
 from pointstore.text.analyzer import analyzer_of
 from qdrant_grpc.json_with_int_pb2 import Value
 from qdrant_grpc.points_pb2 import RetrievedPoint
@@ -116,30 +118,9 @@ def _reach(value: Value, rest: Path) -> list[Json]:
 
 
 def _presence(reached: list[Json]) -> Flag:
-    """Return the flags that `is_empty` and `is_null` need (specification part 2, 5.12 and 5.13)."""
-    flags = Flag(0)
-    for value in reached:
-        if value is None:
-            flags |= Flag.NULL
-        elif isinstance(value, list):
-            if value:
-                flags |= Flag.NONEMPTY
-            if None in value:
-                flags |= Flag.NULL
-        else:
-            flags |= Flag.NONEMPTY
-    return flags
-
-
-def elements(reached: list[Json]) -> list[Json]:
-    """Open one level of arrays."""
-    opened: list[Json] = []
-    for value in reached:
-        if isinstance(value, list):
-            opened += value
-        else:
-            opened.append(value)
-    return opened
+    """Return the flags that `is_empty` and `is_null` need."""
+    flags = _NOTHING if is_empty(reached) else Flag.NONEMPTY
+    return flags | Flag.NULL if is_null(reached) else flags
 
 
 def _block(  # noqa: PLR0913, PLR0917  the parts of a block
@@ -159,13 +140,13 @@ def _block(  # noqa: PLR0913, PLR0917  the parts of a block
 
 
 def _read_keywords(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
-    for text in {element for element in elements(reached) if isinstance(element, str)}:
+    for text in {element for element in unwrapped(reached) if isinstance(element, str)}:
         columns[0].add(position, text.encode())
     return _NOTHING
 
 
 def _read_uuids(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
-    parsed = {parse_uuid(element) for element in elements(reached) if isinstance(element, str)}
+    parsed = {parse_uuid(element) for element in unwrapped(reached) if isinstance(element, str)}
     for raw in parsed - {None}:
         columns[0].add(position, raw)
     return _NOTHING
@@ -173,7 +154,7 @@ def _read_uuids(reached: list[Json], position: int, columns: list[_Found]) -> Fl
 
 def _read_integers(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
     numbers: set[int] = set()
-    for element in elements(reached):
+    for element in unwrapped(reached):
         # bool is an int to Python, but not a number to a payload.
         if type(element) is int:
             numbers.add(element)
@@ -185,26 +166,26 @@ def _read_integers(reached: list[Json], position: int, columns: list[_Found]) ->
 
 
 def _read_doubles(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
-    for number in {float(element) for element in elements(reached) if type(element) in {int, float}}:  # type: ignore[arg-type]
+    for number in {float(element) for element in unwrapped(reached) if type(element) in {int, float}}:  # type: ignore[arg-type]
         columns[0].add(position, number)
     return _NOTHING
 
 
 def _read_bools(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
-    for flag in {element for element in elements(reached) if isinstance(element, bool)}:
+    for flag in {element for element in unwrapped(reached) if isinstance(element, bool)}:
         columns[0].add(position, int(flag))
     return _NOTHING
 
 
 def _read_datetimes(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
-    parsed = {parse_datetime(element) for element in elements(reached) if isinstance(element, str)}
+    parsed = {parse_datetime(element) for element in unwrapped(reached) if isinstance(element, str)}
     for nanos in parsed - {None}:
         columns[0].add(position, nanos // _MICRO)  # type: ignore[operator]
     return _NOTHING
 
 
 def _read_nanos(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
-    for element in elements(reached):
+    for element in unwrapped(reached):
         nanos = parse_datetime(element) if isinstance(element, str) else None
         if nanos is not None:
             # Beyond the years 1677 to 2262 only the order against bounds within them is kept.
@@ -213,41 +194,31 @@ def _read_nanos(reached: list[Json], position: int, columns: list[_Found]) -> Fl
 
 
 def _read_geo(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
-    for element in elements(reached):
-        point = geo_point(element)
+    for element in unwrapped(reached):
+        point = geo_of(element)
         if point is not None and abs(point[0]) <= 180 and abs(point[1]) <= 90:  # noqa: PLR2004  degrees
             columns[0].add(position, point)
     return _NOTHING
 
 
 def _read_any_geo(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
-    for element in elements(reached):
-        point = geo_point(element)
+    for element in unwrapped(reached):
+        point = geo_of(element)
         if point is not None:
             columns[0].add(position, point)
     return _NOTHING
 
 
-def geo_point(element: Json) -> tuple[float, float] | None:
-    """Return lon and lat of an object that has both as numbers."""
-    if not isinstance(element, dict):
-        return None
-    lon, lat = element.get("lon"), element.get("lat")
-    if type(lon) in {int, float} and type(lat) in {int, float}:
-        return float(lon), float(lat)  # type: ignore[arg-type]
-    return None
-
-
 def _read_counts(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
     for value in reached:
-        columns[0].add(position, len(value) if isinstance(value, list) else int(value is not None))
+        columns[0].add(position, count(value))
     return _NOTHING
 
 
 def _read_values(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
     flags = _NOTHING
     strings: set[str] = set()
-    for element in elements(reached):
+    for element in unwrapped(reached):
         match element:
             case None:
                 pass
@@ -270,7 +241,7 @@ def _read_values(reached: list[Json], position: int, columns: list[_Found]) -> F
 
 
 def _read_words(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
-    strings = [element for element in elements(reached) if isinstance(element, str)]
+    strings = [element for element in unwrapped(reached) if isinstance(element, str)]
     for word in {word for text in strings for word in words(text)}:
         columns[0].add(position, word.encode())
     # Words must come from one string: with several, a match on the index is only a candidate.
@@ -282,11 +253,11 @@ def _text_reader(params: FieldParams) -> Reader:
 
     def read(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
         counts = Counter(
-            token for element in elements(reached) if isinstance(element, str) for token in analyzer.documents(element)
+            token for element in unwrapped(reached) if isinstance(element, str) for token in analyzer.documents(element)
         )
-        for token, count in counts.items():
+        for token, times in counts.items():
             columns[0].add(position, token.encode())
-            columns[1].add(position, count)
+            columns[1].add(position, times)
         return _NOTHING
 
     return Reader((_CODES, _INTEGERS), read)

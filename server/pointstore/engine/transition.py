@@ -39,8 +39,8 @@ from pointstore.core.point import PointId
 from pointstore.core.schema import CollectionConfig, SparseVectorParams, VectorParams
 from pointstore.core.space import Rows, space_of
 from pointstore.core.vector import Multi, Sparse
-from pointstore.storage.collection import CollectionStore
 from pointstore.engine.indexing import build_blocks
+from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
 from pointstore.storage.fields import WRITTEN
 from pointstore.storage.keys import POINTS_SPACE

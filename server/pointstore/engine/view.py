@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from pointstore.core.errors import CorruptionError, unknown_vector_name
 from pointstore.core.fields import FieldIndexes
+from pointstore.core.payload import EMPTY, pack_payload, unpack_payload
 from pointstore.core.point import PointId
 from pointstore.core.projection import exclude, include
-from pointstore.core.payload import EMPTY, pack_payload, unpack_payload
 from pointstore.core.query import PayloadSelector, VectorSelector
 from pointstore.core.schema import CollectionConfig
 from pointstore.core.space import Rows, Space, space_of
