@@ -100,7 +100,8 @@ def measure_throughput(session: Session) -> list[Row]:
     two, one = statistics.median(balanced or rates), statistics.median(single)
     how = (
         "the kernel spreads 4 connections over the workers by a hash, so runs differ: median of the runs with two on "
-        f"each worker, until there are {BALANCED_RUNS} (of {TRIES_MAX} at most), against the median with one worker; all pinned to cores"
+        f"each worker, until there are {BALANCED_RUNS} (of {TRIES_MAX} at most), against the median with one worker; "
+        "all pinned to cores"
     )
     details: dict[str, Detail] = {
         "2 workers, calls/s by run": rates,

@@ -132,8 +132,8 @@ def measure_p99(session: Session, server: Server) -> list[Row]:
         raise MeasurementError(f"only {len(building)} calls fell into the {build_s:.1f} s of the build")
     how = (
         f"Query at {STEADY_RATE} calls a second over 4 connections, between the last upsert of the whole corpus into a "
-        f"second collection and its Green, against {IDLE_S:.0f} s before and after: the lower of these two p99, because "
-        "whatever else the machine does can only raise it"
+        f"second collection and its Green, against {IDLE_S:.0f} s before and after: the lower of these two p99, "
+        "because whatever else the machine does can only raise it"
     )
     details: dict[str, Detail] = {
         "idle before, p50 and p99, ms": [percentile_ms(before, 50), percentile_ms(before, 99)],
