@@ -12,10 +12,11 @@ PACKAGE: Final = Path(__file__).resolve().parent.parent / "server" / "pointstore
 
 MAY_IMPORT: Final = {
     "core": {"core"},
-    "index": {"index", "core"},
+    "text": {"text", "core"},
+    "index": {"index", "text", "core"},
     "storage": {"storage", "core"},
-    "engine": {"engine", "storage", "index", "core", "config"},
-    "wire": {"wire", "engine", "core"},
+    "engine": {"engine", "storage", "index", "text", "core", "config"},
+    "wire": {"wire", "engine", "text", "core"},
     "config": {"config"},
 }
 """Which parts of the package a layer may import; settings are plain values, so the engine may take them.

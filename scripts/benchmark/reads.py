@@ -9,7 +9,7 @@ from qdrant_grpc.points_service_pb2_grpc import PointsStub
 from scripts.benchmark import baselines, h2load
 from scripts.benchmark.corpus import query_request
 from scripts.benchmark.report import Detail, Row
-from scripts.benchmark.session import BODIES, COLLECTION, HITS, MeasurementError, Session, connect, note
+from scripts.benchmark.session import BODIES, COLLECTION, HITS, MeasurementError, Session, connect, note, segments
 
 if TYPE_CHECKING:
     from scripts.benchmark.server import Server
@@ -75,6 +75,7 @@ def measure_query_cpu(session: Session, server: Server) -> list[Row]:
             "of it bare FAISS search, us": bare,
             "Query by run, us": used[kind],
             "empty RPC by run, us": used["empty"],
+            "segments searched by the server": segments(server),
             "index of the baseline": "built anew" if own is None else "the server's own file",
         }
         beyond = means[kind] - means["empty"] - bare
@@ -84,31 +85,42 @@ def measure_query_cpu(session: Session, server: Server) -> list[Row]:
 
 
 def measure_throughput(session: Session) -> list[Row]:
-    """Compare the rates of two workers and of one, on the same cores, with h2load beside them."""
-    with session.serve(2) as server:
+    """Compare the rates of two workers and of one, on the same cores, with h2load beside them.
+
+    Workers are pinned on both sides. By default a lone worker is not, which makes its calls dearer by itself: that
+    ratio would be one of pinning as well.
+    """
+    with session.serve(2, "always") as server:
         call = session.queries(server, payload=False)[0]
         h2load.run(server.address, call, THROUGHPUT_CALLS // 2)
         rates, spreads = _rates_by_spread(server, call)
-    with session.serve(1) as server:
-        call = session.queries(server, payload=False)[0]
-        h2load.run(server.address, call, THROUGHPUT_CALLS // 2)
-        single = [h2load.run(server.address, call, THROUGHPUT_CALLS).rate for _ in range(BALANCED_RUNS)]
+    single, unpinned = (_rates_of_one(session, pinning) for pinning in ("always", "auto"))
     balanced = [rate for rate, spread in zip(rates, spreads, strict=True) if _is_balanced(spread)]
     note(f"  {len(balanced)} of {len(rates)} runs had two connections on each worker")
     two, one = statistics.median(balanced or rates), statistics.median(single)
     how = (
         "the kernel spreads 4 connections over the workers by a hash, so runs differ: median of the runs with two on "
-        f"each worker, until there are {BALANCED_RUNS} (of {TRIES_MAX} at most), against the median with one worker"
+        f"each worker, until there are {BALANCED_RUNS} (of {TRIES_MAX} at most), against the median with one worker; "
+        "all pinned to cores"
     )
     details: dict[str, Detail] = {
         "2 workers, calls/s by run": rates,
         "2 workers, connections by run": spreads,
         "2 workers, median of all runs, calls/s": statistics.median(rates),
         "1 worker, calls/s by run": single,
+        "1 worker as by default (not pinned), calls/s by run": unpinned,
         "runs with two connections on each worker": len(balanced),
     }
     figure = "Query throughput, 2 workers against 1"
     return [Row("throughput", figure, two / one, 1.4, "at least", "x", how, details)]
+
+
+def _rates_of_one(session: Session, pin_workers: str) -> list[float]:
+    """Return the calls a second of runs against a lone worker."""
+    with session.serve(1, pin_workers) as server:
+        call = session.queries(server, payload=False)[0]
+        h2load.run(server.address, call, THROUGHPUT_CALLS // 2)
+        return [h2load.run(server.address, call, THROUGHPUT_CALLS).rate for _ in range(BALANCED_RUNS)]
 
 
 def _rates_by_spread(server: Server, call: h2load.Call) -> tuple[list[float], list[list[int]]]:

@@ -59,7 +59,7 @@ class Server:
 
     """
 
-    def __init__(self, data_dir: Path, workers: int, log_path: Path) -> None:
+    def __init__(self, data_dir: Path, workers: int, log_path: Path, pin_workers: str = "auto") -> None:
         """Start it and wait until it serves.
 
         Raises:
@@ -67,6 +67,7 @@ class Server:
 
         """
         kept = {name: value for name, value in os.environ.items() if not name.startswith("POINTSTORE")}
+        kept["POINTSTORE__PIN_WORKERS"] = pin_workers
         kept["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "server")])
         command = [sys.executable, "-m", "pointstore", "serve", "--port", "0", "--workers", str(workers)]
         start = time.perf_counter()

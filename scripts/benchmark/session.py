@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from qdrant_grpc.collections_pb2 import GetCollectionInfoRequest
+from qdrant_grpc.collections_service_pb2_grpc import CollectionsStub
 from qdrant_grpc.points_pb2 import QueryResponse, UpsertPoints
 from scripts.benchmark import h2load
 from scripts.benchmark.corpus import Batch, query_request
@@ -46,9 +48,9 @@ class Session:
     data_dir: Path
     work_dir: Path
 
-    def serve(self, workers: int) -> Server:
-        """Start a server on the data directory."""
-        return Server(self.data_dir, workers, self.work_dir / "server.log")
+    def serve(self, workers: int, pin_workers: str = "auto") -> Server:
+        """Start a server on the data directory; `auto` pins workers to cores when there is one a core."""
+        return Server(self.data_dir, workers, self.work_dir / "server.log", pin_workers)
 
     def queries(self, server: Server, *, payload: bool) -> list[h2load.Call]:
         """Return checked calls of `Query` for queries spread over the corpus's.
@@ -78,6 +80,13 @@ class Session:
 def connect(server: Server) -> grpc.Channel:
     """Open a channel to a server."""
     return grpc.insecure_channel(server.address, options=CHANNEL_OPTIONS)
+
+
+def segments(server: Server) -> int:
+    """Return how many segments the loaded collection is in: every one is searched."""
+    with connect(server) as channel:
+        request = GetCollectionInfoRequest(collection_name=COLLECTION)
+        return CollectionsStub(channel).Get(request, timeout=h2load.CALL_TIMEOUT_S).result.segments_count
 
 
 def renamed(batch: Batch, collection: str) -> Batch:

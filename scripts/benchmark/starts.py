@@ -48,7 +48,7 @@ def measure_start(session: Session) -> list[Row]:
     )
     # Of several workers: file pages that only one process has mapped would count as private to a single one.
     largest = max(each.total for count in (2, 3) for each in memory[count])
-    added = (sum(each.total for each in memory[3]) - sum(each.total for each in memory[1])) / 2
+    added = (sum(each.dirty for each in memory[3]) - sum(each.dirty for each in memory[1])) / 2
     private = Row(
         "memory",
         "private memory of a further worker",
@@ -61,7 +61,7 @@ def measure_start(session: Session) -> list[Row]:
             "MB by worker, 1 worker": [each.total / _MB for each in memory[1]],
             "MB by worker, 2 workers": [each.total / _MB for each in memory[2]],
             "MB by worker, 3 workers": [each.total / _MB for each in memory[3]],
-            "sum of 3 less sum of 1, by worker, MB": added / _MB,
+            "dirty pages alone, 3 workers less 1, MB by further worker": added / _MB,
         },
     )
     return [start, private]

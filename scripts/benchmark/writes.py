@@ -14,6 +14,7 @@ from scripts.load_packages import create_packages, drop, load, plain_progress, u
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import grpc
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 UPSERT_CALLS = 200
 UPSERT_CHUNK = 20
 STEADY_RATE = 200
-IDLE_S = 15.0
+IDLE_S = 12.0
 SAMPLES_MIN = 500
 
 
@@ -112,9 +113,7 @@ def measure_p99(session: Session, server: Server) -> list[Row]:
     name = "built-beside"
     calls = session.queries(server, payload=False)
     log_path = session.work_dir / "latencies.log"
-    steady = h2load.SteadyLoad(server.address, calls, STEADY_RATE, log_path)
-    time.sleep(IDLE_S)
-    idle = steady.stop()[:, 2]
+    before = _idle(server, calls, log_path)
     batches = [renamed(batch, name) for batch in session.batches]
     with connect(server) as channel:
         create_packages(channel, name, session.corpus.dim)
@@ -124,24 +123,35 @@ def measure_p99(session: Session, server: Server) -> list[Row]:
         build_s = wait_green(channel, name)
         samples = steady.stop()
         drop(channel, name)
+    after = _idle(server, calls, log_path)
+    idle_p99_ms = min(percentile_ms(each, 99) for each in (before, after))
     start_s = samples[:, 0] / 1e6
     building = samples[(start_s >= began) & (start_s < began + build_s), 2]
     loading = samples[start_s < began, 2]
     if len(building) < SAMPLES_MIN:
         raise MeasurementError(f"only {len(building)} calls fell into the {build_s:.1f} s of the build")
     how = (
-        f"Query at {STEADY_RATE} calls a second over 4 connections, for {IDLE_S:.0f} s, and between the last upsert of "
-        "the whole corpus into a second collection and its Green"
+        f"Query at {STEADY_RATE} calls a second over 4 connections, between the last upsert of the whole corpus into a "
+        f"second collection and its Green, against {IDLE_S:.0f} s before and after: the lower of these two p99, "
+        "because whatever else the machine does can only raise it"
     )
     details: dict[str, Detail] = {
-        "idle, p50 and p99, ms": [percentile_ms(idle, 50), percentile_ms(idle, 99)],
+        "idle before, p50 and p99, ms": [percentile_ms(before, 50), percentile_ms(before, 99)],
+        "idle after, p50 and p99, ms": [percentile_ms(after, 50), percentile_ms(after, 99)],
         "building, p50 and p99, ms": [percentile_ms(building, 50), percentile_ms(building, 99)],
         "while upserts come in, p50 and p99, ms": [percentile_ms(loading, 50), percentile_ms(loading, 99)],
         "build, s": build_s,
-        "calls while idle / building": f"{len(idle)} / {len(building)}",
+        "calls while idle / building": f"{len(before)} + {len(after)} / {len(building)}",
     }
-    ratio = percentile_ms(building, 99) / percentile_ms(idle, 99)
+    ratio = percentile_ms(building, 99) / idle_p99_ms
     return [Row("p99", "Query p99 during a build, against idle", ratio, 4, "at most", "x", how, details)]
+
+
+def _idle(server: Server, calls: Sequence[h2load.Call], log_path: Path) -> h2load.Samples:
+    """Return durations in microseconds with nothing else to do."""
+    steady = h2load.SteadyLoad(server.address, calls, STEADY_RATE, log_path)
+    time.sleep(IDLE_S)
+    return steady.stop()[:, 2]
 
 
 def percentile_ms(durations_us: h2load.Samples, share: float) -> float:
