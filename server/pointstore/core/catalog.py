@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from pointstore.core.fields import FieldSchema
 from pointstore.core.schema import (
     CollectionConfig,
     HnswConfig,
@@ -99,6 +100,15 @@ class CollectionStatus(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class FieldInfo:
+    """A payload field index as a client sees it: canonical path, definition, points with at least one indexed value."""
+
+    path: str
+    schema: FieldSchema
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionInfo:
     """What Get tells of a collection.
 
@@ -112,5 +122,6 @@ class CollectionInfo:
     optimizer_error: str | None
     segments_count: int
     points_count: int
+    payload_schema: tuple[FieldInfo, ...]
     indexed_vectors_count: int
     created_at_s: int

@@ -108,13 +108,29 @@ Query = NearestQuery | ScrollQuery
 
 
 @dataclass(frozen=True, slots=True)
+class OrderBy:
+    """Order by the values of a field.
+
+    Attributes:
+        key: needs an index that orders.
+        descending: largest first.
+        start_from: inclusive bound; microseconds since the epoch for an instant.
+    """
+
+    key: Path
+    descending: bool = False
+    start_from: int | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ScrollRequest:
-    """A page of points in id order, from the first matching id >= `offset`."""
+    """A page of points in id order, from the first matching id >= `offset`, or in the order of a field."""
 
     filter: Filter | None
     offset: PointId | None
     limit: int
     selectors: Selectors
+    order_by: OrderBy | None = None
 
 
 class Record(NamedTuple):
@@ -124,11 +140,13 @@ class Record(NamedTuple):
         point_id: packed id.
         payload: payload in wire encoding (empty when not requested).
         vectors: None when not requested.
+        order_value: what an ordered scroll ordered by.
     """
 
     point_id: PointId
     payload: bytes
     vectors: NamedVectors | None
+    order_value: int | float | None = None
 
 
 class ScoredRecord(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +12,34 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pointstore.core.catalog import CollectionChange, CollectionInfo, CollectionStatus
+from pointstore.core.catalog import CollectionChange, CollectionInfo, CollectionStatus, FieldInfo
 from pointstore.core.errors import CorruptionError, QuarantinedError
 from pointstore.core.failpoint import visit
+from pointstore.core.fields import FieldIndexes, RawKind
 from pointstore.core.filter import Filter
+from pointstore.core.path import Path as PayloadPath
 from pointstore.core.point import PointId
-from pointstore.core.query import Page, Record, ScrollRequest, Selectors
+from pointstore.core.query import OrderBy, Page, Record, ScrollRequest, Selectors
 from pointstore.core.schema import CollectionConfig, effective_hnsw
-from pointstore.core.space import Rows, space_of
-from pointstore.core.update import Update, UpdateResult, UpdateStatus
-from pointstore.engine import filtering
+from pointstore.core.space import Rows
+from pointstore.core.update import (
+    CreateField,
+    CreateVector,
+    DropField,
+    DropVector,
+    Update,
+    UpdateResult,
+    UpdateStatus,
+    UpdateVectors,
+    Upsert,
+)
+from pointstore.engine.backfill import define_raw, fill, unready, wait_ready
 from pointstore.engine.configure import changed
+from pointstore.engine.facet import FacetValue, facet
+from pointstore.engine.field_choice import raw_needs
+from pointstore.engine.field_lookup import FieldLookup
+from pointstore.engine.filtering import matching_slots
+from pointstore.engine.ordering import ordered
 from pointstore.engine.plan import OptimizerState, SpaceState, settled
 from pointstore.engine.strict import check_update
 from pointstore.engine.transition import Transition
@@ -30,16 +47,22 @@ from pointstore.engine.view import Snapshot, View, empty_snapshot, load_snapshot
 from pointstore.engine.writer import Writer
 from pointstore.index import slots as slot_sets
 from pointstore.index.dense import Kind
-from pointstore.index.slots import Bits
+from pointstore.index.field import only_live
 from pointstore.storage.collection import CollectionStore
-from pointstore.storage.keys import POINTS_SPACE
-from pointstore.storage.meta import advanced
+from pointstore.storage.env import Txn
+from pointstore.storage.meta import Head, advanced
 from pointstore.storage.segments import SegmentGoneError, SegmentMeta
 
 LOG_BYTES_MAX = 32 << 20
 """Size from which the optimizer cuts the log to its half."""
 _LOG_SHARE_MAX = 8
 """The same as one part in so many of the store's map, when that is smaller."""
+
+FIELD_BLOCKS_MAX = 512
+"""Blocks of one field index from which the optimizer joins them."""
+
+SELF_INDEX_POINTS = 256
+"""Collections of fewer points evaluate filters on payloads rather than get indexes of the engine's own."""
 
 QUARANTINE = "QUARANTINE"
 """File in a collection's directory that tells why it must not be used (see `engine/recover.py`)."""
@@ -68,7 +91,8 @@ class Collection:
         self._snapshot = empty_snapshot()
         self._refreshing = threading.Lock()
         self._writer = Writer(check_update)
-        self._writer_config: tuple[int, CollectionConfig] | None = None
+        self._self_index_points = SELF_INDEX_POINTS
+        self._writer_config: tuple[int, CollectionConfig, FieldIndexes] | None = None
 
     @property
     def segments_dir(self) -> Path:
@@ -122,10 +146,14 @@ class Collection:
             RequestError: an update was refused; those before it are committed.
         """
         started = time.monotonic()
+        for update in updates:
+            self._prepare(_condition_of(update))
         seqs = self._writer.write(updates, self._transition, wait=wait)
         status = UpdateStatus.COMPLETED if wait else UpdateStatus.ACKNOWLEDGED
         if wait and timeout_s is not None and time.monotonic() - started > timeout_s:
             status = UpdateStatus.WAIT_TIMEOUT
+        if wait:
+            self._fill_created(updates)
         return [UpdateResult(seq, status) for seq in seqs]
 
     def get(self, ids: Sequence[PointId], selectors: Selectors) -> list[Record]:
@@ -139,9 +167,16 @@ class Collection:
             ]
 
     def scroll(self, request: ScrollRequest) -> Page:
-        """Return a page of matching points in id order."""
+        """Return a page of matching points, in id order or in that of a field.
+
+        Raises:
+            WrongInputError: the field has no index that could order.
+        """
+        self._prepare(request.filter)
         with self.view() as view:
-            matching = None if request.filter is None else _matching(view, request.filter)
+            if request.order_by is not None:
+                return Page(_ordered_records(view, request, request.order_by), None)
+            matching = None if request.filter is None else matching_slots(view, request.filter)
             records: list[Record] = []
             for point_id, slot in view.store.points.scan(view.txn, request.offset):
                 if matching is not None and not matching[slot >> 3] >> (slot & 7) & 1:
@@ -153,10 +188,51 @@ class Collection:
 
     def count(self, condition: Filter | None) -> int:
         """Count the matching points, exactly."""
+        self._prepare(condition)
         with self.view() as view:
             if condition is None:
                 return view.snapshot.head.points
-            return slot_sets.popcount(_matching(view, condition))
+            return slot_sets.popcount(matching_slots(view, condition))
+
+    def facet(self, key: PayloadPath, condition: Filter | None, limit: int) -> list[tuple[FacetValue, int]]:
+        """Count matching points by the values of a field, most frequent first.
+
+        Raises:
+            WrongInputError: the field has no index that matches values.
+        """
+        self._prepare(condition)
+        with self.view() as view:
+            return facet(view, key, condition, limit)
+
+    def prepare(self, conditions: Iterable[Filter | None]) -> None:
+        """Create the indexes of the engine's own that filters would be answered from, before a view is taken."""
+        for condition in conditions:
+            self._prepare(condition)
+
+    def unfilled_fields(self) -> list[int]:
+        """Return the numbers of the field indexes that are still to be filled."""
+        return unready(self._store)
+
+    def fill_field(self, number: int) -> None:
+        """Fill a field index from the points that were there before it."""
+        fill(self._store, number)
+
+    def compact_fields(self) -> None:
+        """Join the blocks of field indexes where they have become many, without the slots of dead points."""
+        with self.view() as view:
+            lookup = FieldLookup(view)
+            numbers = [index.number for index in view.snapshot.fields.indexes if index.ready]
+            crowded = [n for n in numbers if self._store.fields.count_blocks(view.txn, n) > FIELD_BLOCKS_MAX]
+            compacted = [
+                (index.number, lookup.entries(index).through, only_live(lookup.entries(index).whole(), view.snapshot.live))
+                for index in view.snapshot.fields.indexes
+                if index.number in crowded
+            ]
+        for number, through, block in compacted:
+            with self._store.write() as txn:
+                # Blocks that were written meanwhile lie behind `through` and stay.
+                if any(index.number == number for index in self._store.meta.fields(txn).indexes):
+                    self._store.fields.replace_blocks(txn, number, through, block if len(block.slots) else None)
 
     def info(self) -> CollectionInfo:
         """Return what the collection holds and how far the background work is."""
@@ -173,6 +249,7 @@ class Collection:
                 optimizer_error=error,
                 segments_count=max(1, len(snapshot.metas)),
                 points_count=snapshot.head.points,
+                payload_schema=_payload_schema(view),
                 indexed_vectors_count=indexed + sparse,
                 created_at_s=self._store.meta.created_at(view.txn),
             )
@@ -271,8 +348,8 @@ class Collection:
             head = self._store.meta.head(txn)
             # A process that only writes never loads a snapshot, so the writer remembers the configuration by itself.
             if self._writer_config is None or self._writer_config[0] != head.config_version:
-                self._writer_config = head.config_version, self._store.meta.config(txn)
-            transition = Transition(self._store, txn, head, self._writer_config[1], self)
+                self._writer_config = head.config_version, self._store.meta.config(txn), self._store.meta.fields(txn)
+            transition = Transition(self._store, txn, head, self._writer_config[1], self._writer_config[2], self)
             yield transition
             visit("write.applied")
             transition.finish()
@@ -287,6 +364,42 @@ class Collection:
         with self.view() as view:
             dense = next(found for found in view.snapshot.dense.values() if found.number == number)
             return dense.row(slot)
+
+    def _prepare(self, condition: Filter | None) -> None:
+        if condition is None:
+            return
+        snapshot = self._snapshot
+        wanted = {need for need in raw_needs(condition, snapshot.fields) if not _ready(snapshot.fields, *need)}
+        if not wanted:
+            return
+        with self.view() as view:
+            fields, points = view.snapshot.fields, view.snapshot.head.points
+        if points < self._self_index_points:
+            return
+        for path, kind in wanted:
+            if not _ready(fields, path, kind):
+                present = fields.of_engine(path, kind)
+                number = define_raw(self._store, path, kind) if present is None else present.number
+                if number is not None and (present is None or not wait_ready(self._store, number)):
+                    fill(self._store, number)
+
+    def _fill_created(self, updates: Sequence[Update]) -> None:
+        created = {str(update.path) for update in updates if isinstance(update, CreateField)}
+        if not created:
+            return
+        with self._store.read() as txn:
+            indexes = self._store.meta.fields(txn).indexes
+        for index in indexes:
+            if index.schema is not None and not index.ready and index.path in created:
+                fill(self._store, index.number)
+
+    def snapshot_of(self, txn: Txn, head: Head, previous: Snapshot | None) -> Snapshot:
+        """Load the snapshot that a write transaction sees (for `Transition`); no other request gets it.
+
+        It may append unsealed rows to arrays that it shares with the newest snapshot, behind what that one counts. Since
+        no one else can commit, those are the rows that the next snapshot will append at the same places.
+        """
+        return load_snapshot(self._store, txn, head, previous or self._snapshot)
 
     def _space_states(self, snapshot: Snapshot) -> list[SpaceState]:
         return [
@@ -315,12 +428,48 @@ def _status(config: CollectionConfig, states: Sequence[SpaceState], error: str |
     return CollectionStatus.GREEN if all(settled(config, state) for state in states) else CollectionStatus.YELLOW
 
 
-def _matching(view: View, condition: Filter) -> Bits:
-    return filtering.evaluate(condition, view.snapshot.live, view.slots_of)
-
-
 def _record(view: View, point_id: PointId, slot: int, selectors: Selectors) -> Record:
     vectors = view.vectors(slot, selectors.vectors)
     if not selectors.payload.enable:
         return Record(point_id, b"", vectors)
     return Record(point_id, view.payload(view.record(slot, point_id), selectors.payload), vectors)
+
+
+def _ready(fields: FieldIndexes, path: str, kind: RawKind) -> bool:
+    index = fields.of_engine(path, kind)
+    return index is not None and index.ready
+
+
+def _condition_of(update: Update) -> Filter | None:
+    """Return the filter that an update depends on, if any."""
+    match update:
+        case Upsert() | UpdateVectors():
+            return update.condition
+        case CreateVector() | DropVector() | CreateField() | DropField():
+            return None
+        case _:
+            return update.selector if isinstance(update.selector, Filter) else None
+
+
+def _ordered_records(view: View, request: ScrollRequest, order: OrderBy) -> list[Record]:
+    selected = view.snapshot.live if request.filter is None else matching_slots(view, request.filter)
+    pairs = ordered(
+        view,
+        order.key,
+        descending=order.descending,
+        start_from=order.start_from,
+        selected=selected,
+        limit=request.limit,
+    )
+    return [
+        _record(view, pair.point_id, pair.slot, request.selectors)._replace(order_value=pair.value) for pair in pairs
+    ]
+
+
+def _payload_schema(view: View) -> tuple[FieldInfo, ...]:
+    lookup = FieldLookup(view)
+    return tuple(
+        FieldInfo(index.path, index.schema, lookup.points(index))
+        for index in view.snapshot.fields.indexes
+        if index.schema is not None
+    )

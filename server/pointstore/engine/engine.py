@@ -153,7 +153,9 @@ class Engine:
         Raises:
             RequestError: a query is wrong; none is answered.
         """
-        return search.answer(self.collection(name), queries, self._lookup_collection)
+        collection = self.collection(name)
+        collection.prepare([query.filter for query in queries])
+        return search.answer(collection, queries, self._lookup_collection)
 
     def open_collections(self) -> list[Collection]:
         """Return every collection that can be used, opening those that this process has not used yet."""

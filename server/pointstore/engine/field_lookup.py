@@ -45,6 +45,7 @@ from pointstore.core.filter import (
 from pointstore.core.point import parse_uuid
 from pointstore.engine.field_choice import client_index, presence_index, raw_kind
 from pointstore.engine.view import View
+from pointstore.index import slots as slot_sets
 from pointstore.index.field import FieldChunk, FieldEntries, SlotArray
 from pointstore.index.slots import Bits
 from pointstore.text.analyzer import analyzer_of
@@ -90,6 +91,13 @@ class FieldLookup:
     def entries(self, index: FieldIndex) -> FieldEntries:
         """Return the entries of an index as of the view."""
         return self._view.snapshot.cache.entries(self._view.store, self._view.txn, index.number)
+
+    def points(self, index: FieldIndex) -> int:
+        """Count the live points that hold at least one value of an index."""
+        if not index.ready:
+            return 0
+        holding = self.entries(index).matching(self._room, lambda chunk: [chunk.column(_FIRST)[1]])
+        return slot_sets.popcount(holding & self._view.snapshot.live)
 
     def _any(self, answers: Sequence[Answer | None]) -> Answer | None:
         found, uncertain = np.zeros(self._room, np.uint8), None

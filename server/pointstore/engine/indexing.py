@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointstore.core.checks import words
-from pointstore.core.checks import words
 from pointstore.core.datetimes import parse_datetime
 from pointstore.core.field_block import FieldBlock, FieldColumn, Flag
 from pointstore.core.fields import FieldIndex, FieldParams, FieldType, RawKind

@@ -12,6 +12,7 @@ from typing import assert_never, cast
 from pointstore.core.errors import WrongInputError, unknown_vector_name
 from pointstore.core.filter import Filter
 from pointstore.core.operation import (
+    AddField,
     AddVector,
     MergePayload,
     Nothing,
@@ -23,6 +24,7 @@ from pointstore.core.operation import (
     RemoveVectors,
     ReplacePayload,
 )
+from pointstore.core.operation import DropField as DropFieldOperation
 from pointstore.core.operation import DropVector as DropVectorOperation
 from pointstore.core.path import Key, Path
 from pointstore.core.payload import EMPTY, NESTING_MAX, check_payloads, pack_payload, unpack_payload
@@ -30,10 +32,12 @@ from pointstore.core.point import PointId, point_not_found
 from pointstore.core.schema import CollectionConfig, Json, SparseVectorParams, VectorParams
 from pointstore.core.update import (
     ClearPayload,
+    CreateField,
     CreateVector,
     DeletePayload,
     DeletePoints,
     DeleteVectors,
+    DropField,
     DropVector,
     OverwritePayload,
     Selector,
@@ -44,8 +48,8 @@ from pointstore.core.update import (
     Upsert,
 )
 from pointstore.core.vector import NamedVectors
-from pointstore.engine import filtering
 from pointstore.engine.columns import check_dimensions, columns_of
+from pointstore.engine.filtering import matching_slots
 from pointstore.engine.transition import Transition
 from pointstore.index import slots as slot_sets
 
@@ -82,6 +86,10 @@ def resolve(update: Update, state: Transition) -> Operation:  # noqa: PLR0911  o
             return AddVector(name, params)
         case DropVector(name):
             return DropVectorOperation(name)
+        case CreateField(path, schema):
+            return AddField(str(path), schema)
+        case DropField(path):
+            return DropFieldOperation(str(path))
         case _:
             assert_never(update)
 
@@ -128,8 +136,7 @@ def _selected(selector: Selector, state: Transition) -> tuple[PointId, ...]:
     """Return the distinct ids of a list, existing or not, or the ids that match a filter."""
     if not isinstance(selector, Filter):
         return tuple(dict.fromkeys(selector))
-    live = state.live_points()
-    matching = filtering.evaluate(selector, live, state.slots_of)
+    matching = matching_slots(state.view(), selector)
     return tuple(state.store.points.record(state.txn, slot).point_id for slot in slot_sets.to_slots(matching).tolist())
 
 
@@ -147,7 +154,7 @@ def _all_exist(ids: tuple[PointId, ...], state: Transition) -> tuple[PointId, ..
 
 def _matching(condition: Filter, state: Transition, slots: Sequence[int]) -> list[int]:
     """Return those of the live slots that match."""
-    matching = filtering.evaluate(condition, state.live_points(), state.slots_of)
+    matching = matching_slots(state.view(), condition)
     return [slot for slot in slots if matching[slot >> 3] >> (slot & 7) & 1]
 
 

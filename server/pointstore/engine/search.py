@@ -23,8 +23,8 @@ from pointstore.core.query import NearestQuery, Query, ScoredRecord, ScrollQuery
 from pointstore.core.schema import effective_hnsw
 from pointstore.core.space import Floats
 from pointstore.core.vector import Multi, Sparse, Vector
-from pointstore.engine import filtering
 from pointstore.engine.columns import dimension_error, kind_error
+from pointstore.engine.filtering import matching_slots
 from pointstore.engine.view import DenseView, View
 from pointstore.index import flat
 from pointstore.index import slots as slot_sets
@@ -87,7 +87,7 @@ def _nearest(view: View, query: NearestQuery, others: dict[str, View]) -> list[S
     dense, vector = _dense_target(view, query.using, target)
     _check_names(view, query.selectors)
     ef = query.params.hnsw_ef or effective_hnsw(view.snapshot.config, query.using).ef_construct or 0
-    allowed = None if condition is None else filtering.evaluate(condition, view.snapshot.live, view.slots_of)
+    allowed = None if condition is None else matching_slots(view, condition)
     slots, similarities = nearest_slots(
         dense, vector, query.limit + query.offset, ef, allowed, exact=query.params.exact
     )
@@ -205,7 +205,7 @@ def _hits(view: View, slots: _Slots, scores: Floats, offset: int, selectors: Sel
 
 
 def _scroll(view: View, query: ScrollQuery) -> list[ScoredRecord]:
-    matching = None if query.filter is None else filtering.evaluate(query.filter, view.snapshot.live, view.slots_of)
+    matching = None if query.filter is None else matching_slots(view, query.filter)
     hits: list[ScoredRecord] = []
     skipped = 0
     for point_id, slot in view.store.points.scan(view.txn, None):

@@ -40,6 +40,7 @@ from pointstore.core.schema import CollectionConfig, SparseVectorParams, VectorP
 from pointstore.core.space import Rows, space_of
 from pointstore.core.vector import Multi, Sparse
 from pointstore.engine.indexing import build_blocks
+from pointstore.engine.view import Snapshot, View
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
 from pointstore.storage.fields import WRITTEN
@@ -51,11 +52,15 @@ from pointstore.storage.points import PointRecord, check_id, pack_point
 _Slots = NDArray[np.uint64]
 
 
-class SealedRows(Protocol):
-    """Rows of segments, for vectors that move to a new slot."""
+class Committed(Protocol):
+    """What a transaction needs of the process's view of the collection."""
 
     def row(self, number: int, slot: int) -> Rows:
-        """Return the (dim,) row of a slot of a dense space."""
+        """Return the (dim,) row of a slot of a dense space that is in a segment."""
+        ...
+
+    def snapshot_of(self, txn: Txn, head: Head, previous: Snapshot | None) -> Snapshot:
+        """Load the snapshot that a transaction sees, from an earlier one of the same transaction if given."""
         ...
 
 
@@ -67,7 +72,7 @@ class Transition:
         txn: the open write transaction.
         config: the configuration as of this transaction.
         fields: the field indexes as of this transaction.
-        sealed: reads rows that are in segments.
+        committed: the state before this transaction.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  what a state consists of
@@ -77,13 +82,14 @@ class Transition:
         head: Head,
         config: CollectionConfig,
         fields: FieldIndexes,
-        sealed: SealedRows,
+        committed: Committed,
     ) -> None:
         self.store = store
         self.txn = txn
         self.head = head
         self.config = config
-        self._sealed = sealed
+        self._committed = committed
+        self._snapshot: Snapshot | None = None
         self._live: dict[tuple[int, int], Bits] = {}
         self._changed: set[tuple[int, int]] = set()
         self.fields = fields
@@ -140,6 +146,16 @@ class Transition:
         """
         if self._grows:
             self.store.check_room(self.txn)
+        self._write_collected()
+        return self.head
+
+    def view(self) -> View:
+        """Return the state with the changes of this transaction so far, for filters."""
+        self._write_collected()
+        self._snapshot = self._committed.snapshot_of(self.txn, self.head, self._snapshot)
+        return View(self.store, self.txn, self._snapshot)
+
+    def _write_collected(self) -> None:
         self.head = advanced(self.head, config=self._config_changed, segments=self._segments_changed)
         for space, block in sorted(self._changed):
             self.store.live.put_block(self.txn, space, block, self._live[space, block], self.head.version)
@@ -147,18 +163,12 @@ class Transition:
             self.store.meta.put_config(self.txn, self.config)
             self.store.meta.put_fields(self.txn, self.fields)
         self.store.meta.put_head(self.txn, self.head)
-        return self.head
+        self._changed.clear()
+        self._config_changed = self._segments_changed = False
 
     def slots_of(self, ids: Iterable[PointId]) -> list[int | None]:
         """Return the slots of ids, None for those that do not exist."""
         return self.store.points.slots_of(self.txn, ids)
-
-    def live_points(self) -> Bits:
-        """Return the live points as bits over all slots, changes of this transaction included."""
-        blocks = -(-self.head.next_slot // BLOCK_SLOTS)
-        if not blocks:
-            return np.zeros(0, np.uint8)
-        return np.concatenate([self._block(POINTS_SPACE, block) for block in range(blocks)])
 
     def has_vector(self, number: int, slot: int) -> bool:
         """Tell whether the live slot has a vector of the space."""
@@ -259,7 +269,7 @@ class Transition:
     def _row(self, number: int, slot: int) -> Rows:
         name = next(name for name, found in self.config.vector_numbers.items() if found == number)
         row = self.store.vectors.row(self.txn, number, space_of(self.config.vectors[name]), slot)
-        return self._sealed.row(number, slot) if row is None else row
+        return self._committed.row(number, slot) if row is None else row
 
     def _remove_vectors(self, seq: int, ids: Sequence[PointId], numbers: Sequence[int]) -> None:
         records = self._records(ids)

@@ -57,7 +57,9 @@ class FieldChunk:
         """Return the slots of the entries with a value."""
         values, slots = self.sorted(place)
         target = values.dtype.type(value)
-        return slots[np.searchsorted(values, target, "left") : np.searchsorted(values, target, "right")]
+        start, stop = np.searchsorted(values, target, "left"), np.searchsorted(values, target, "right")
+        found: SlotArray = slots[int(start) : int(stop)]
+        return found
 
     def flagged(self, flag: Flag) -> SlotArray:
         """Return the slots that have any of the flags."""

@@ -155,7 +155,7 @@ def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 8)
 
 
-_DTYPES = {b"u": np.dtype("<u4"), b"i": np.dtype("<i8"), b"f": np.dtype("<f8")}
+_DTYPES: dict[bytes, np.dtype[np.generic]] = {b"u": np.dtype("<u4"), b"i": np.dtype("<i8"), b"f": np.dtype("<f8")}
 
 
 def _unpack(body: bytes) -> FieldBlock:
@@ -171,7 +171,7 @@ def _unpack(body: bytes) -> FieldBlock:
         offset += _COLUMN.size
         positions = np.frombuffer(body, "<u4", length, offset)
         offset += 4 * length + -4 * length % 8
-        dtype: np.dtype[np.generic] = _DTYPES[kind[:1]]
+        dtype = _DTYPES[kind[:1]]
         width = int(kind[1:])
         values = np.frombuffer(body, dtype, length * width, offset)
         size = dtype.itemsize * length * width

@@ -79,6 +79,19 @@ class Points:
         for key, raw in cursor.iternext():
             yield PointId(key), keys.of_u64(raw)
 
+    def payloads(self, txn: Txn, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Return slot and payload of the next points by slot, with slots > `after`."""
+        cursor = txn.cursor(db=self._points)
+        found: list[tuple[int, bytes]] = []
+        if not cursor.set_range(keys.u64(after + 1)):
+            return found
+        for key, record in cursor.iternext():
+            slot = keys.of_u64(key)
+            found.append((slot, _unpack(record, slot).payload))
+            if len(found) == limit:
+                break
+        return found
+
     def put_new(self, txn: Txn, first_slot: int, ids: Sequence[PointId], records: Sequence[bytes]) -> None:
         """Store points under consecutive new slots; `records` from `pack_point`."""
         slots = [keys.u64(slot) for slot in range(first_slot, first_slot + len(ids))]

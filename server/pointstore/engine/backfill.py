@@ -1,0 +1,96 @@
+"""Filling a new field index from the points that were there before it.
+
+A new index is defined first, so that every later write notes its payloads in it. The backfill then goes through the
+points in small write transactions, ranking below what writes noted, and at last marks the index as ready. It can be
+begun again at any time, by any process, also while another is at it.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from pointstore.core.fields import FieldIndex, RawKind
+from pointstore.engine.indexing import build_blocks
+from pointstore.storage.collection import CollectionStore
+from pointstore.storage.env import Txn
+from pointstore.storage.fields import BACKFILL
+from pointstore.storage.meta import advanced
+
+POINTS_AT_A_TIME = 1000
+"""Points read in one transaction: about 10 ms in which other writers wait."""
+
+RAW_INDEXES_MAX = 64
+"""Indexes of the engine's own that a collection may have at the same time."""
+
+_WAIT_S = 20.0
+_LOOK_S = 0.02
+
+
+def fill(store: CollectionStore, number: int) -> None:
+    """Bring an index up to date and mark it as ready; nothing happens when it is so already, or dropped meanwhile."""
+    after: int | None = -1
+    while after is not None:
+        with store.write() as txn:
+            index = _unready(store, txn, number)
+            if index is None:
+                return
+            after = _fill_some(store, txn, index, after)
+            if after is None:
+                store.meta.put_fields(txn, store.meta.fields(txn).completed(number))
+                store.meta.put_head(txn, advanced(store.meta.head(txn), config=True))
+
+
+def define_raw(store: CollectionStore, path: str, kind: RawKind) -> int | None:
+    """Define an index of the engine's own if there is none of that path and kind; return its number.
+
+    Returns:
+        None when the collection has as many as it may have.
+    """
+    with store.write() as txn:
+        fields = store.meta.fields(txn)
+        present = fields.of_engine(path, kind)
+        if present is not None:
+            return present.number
+        if sum(index.raw is not None for index in fields.indexes) >= RAW_INDEXES_MAX:
+            return None
+        store.meta.put_fields(txn, fields.added(path, raw=kind))
+        store.meta.put_head(txn, advanced(store.meta.head(txn), config=True))
+        return fields.next_number
+
+
+def wait_ready(store: CollectionStore, number: int) -> bool:
+    """Wait a while for an index that another thread or process fills; tell whether it is ready."""
+    deadline = time.monotonic() + _WAIT_S
+    while time.monotonic() < deadline:
+        with store.read() as txn:
+            if _unready(store, txn, number) is None:
+                return True
+        time.sleep(_LOOK_S)
+    return False
+
+
+def unready(store: CollectionStore) -> list[int]:
+    """Return the numbers of the indexes that are still to be filled."""
+    with store.read() as txn:
+        return [index.number for index in store.meta.fields(txn).indexes if not index.ready]
+
+
+def _unready(store: CollectionStore, txn: Txn, number: int) -> FieldIndex | None:
+    indexes = store.meta.fields(txn).indexes
+    return next((index for index in indexes if index.number == number and not index.ready), None)
+
+
+def _fill_some(store: CollectionStore, txn: Txn, index: FieldIndex, after: int) -> int | None:
+    """Index the next points by slot; return the last slot, None at the end."""
+    found = store.points.payloads(txn, after, POINTS_AT_A_TIME)
+    if not found:
+        return None
+    slots = np.array([slot for slot, _ in found], np.int64)
+    blocks = build_blocks(
+        (index,), slots, [payload for _, payload in found], lambda number, terms: store.fields.codes(txn, number, terms)
+    )
+    for number, block in blocks:
+        store.fields.put_block(txn, number, BACKFILL, found[0][0], block)
+    return found[-1][0]
