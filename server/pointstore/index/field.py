@@ -51,15 +51,15 @@ class FieldChunk:
 
     def between(self, place: int, start: int, stop: int) -> SlotArray:
         """Return the slots of a range of the sorted entries."""
-        return self.sorted(place)[1][start:stop]
+        found: SlotArray = self.sorted(place)[1][start:stop]
+        return found
 
     def equal(self, place: int, value: float) -> SlotArray:
         """Return the slots of the entries with a value."""
         values, slots = self.sorted(place)
         target = values.dtype.type(value)
         start, stop = np.searchsorted(values, target, "left"), np.searchsorted(values, target, "right")
-        found: SlotArray = slots[int(start) : int(stop)]
-        return found
+        return slots[int(start) : int(stop)]
 
     def flagged(self, flag: Flag) -> SlotArray:
         """Return the slots that have any of the flags."""
