@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +17,27 @@ from pointstore.core.catalog import CollectionChange, CollectionInfo, Collection
 from pointstore.core.errors import CorruptionError, QuarantinedError
 from pointstore.core.failpoint import visit
 from pointstore.core.filter import Filter
+from pointstore.core.operation import Operation
 from pointstore.core.point import PointId
 from pointstore.core.query import Page, Record, ScrollRequest, Selectors
 from pointstore.core.schema import CollectionConfig, effective_hnsw
 from pointstore.core.space import Rows, space_of
 from pointstore.core.update import Update, UpdateResult, UpdateStatus
-from pointstore.engine import filtering
+from pointstore.engine import filtering, strict
 from pointstore.engine.configure import changed
 from pointstore.engine.plan import OptimizerState, SpaceState, settled
-from pointstore.engine.strict import check_update
+from pointstore.engine.rate_limit import TokenBucket
 from pointstore.engine.transition import Transition
+from pointstore.engine.usage import ReadState
 from pointstore.engine.view import Snapshot, View, empty_snapshot, load_snapshot
 from pointstore.engine.writer import Writer
 from pointstore.index import slots as slot_sets
 from pointstore.index.dense import Kind
 from pointstore.index.slots import Bits
 from pointstore.storage.collection import CollectionStore
+from pointstore.storage.env import Txn
 from pointstore.storage.keys import POINTS_SPACE
-from pointstore.storage.meta import advanced
+from pointstore.storage.meta import Head, advanced
 from pointstore.storage.segments import SegmentGoneError, SegmentMeta
 
 LOG_BYTES_MAX = 32 << 20
@@ -67,8 +71,9 @@ class Collection:
             self._store.meta.check_format(txn)
         self._snapshot = empty_snapshot()
         self._refreshing = threading.Lock()
-        self._writer = Writer(check_update)
-        self._writer_config: tuple[int, CollectionConfig] | None = None
+        self._reads = TokenBucket(path / "read_rate", "Read")
+        self._writer = Writer(strict.check_update, partial(_charge_write, TokenBucket(path / "write_rate", "Write")))
+        self._config: tuple[int, CollectionConfig] | None = None
 
     @property
     def segments_dir(self) -> Path:
@@ -106,9 +111,47 @@ class Collection:
         raise CorruptionError(msg)
 
     def config(self) -> CollectionConfig:
-        """Return the current configuration."""
-        with self.view() as view:
-            return view.snapshot.config
+        """Return the current configuration, without loading a snapshot."""
+        with self._store.read() as txn:
+            return self._config_of(txn, self._store.meta.head(txn))
+
+    def check(self, update: Update, timeout_s: int | None) -> None:
+        """Refuse an update that strict mode forbids, as `write` does, without writing it.
+
+        Raises:
+            BadRequestError: a limit is exceeded.
+        """
+        with self._store.read() as txn:
+            head = self._store.meta.head(txn)
+            config = self._config_of(txn, head)
+            strict.check_timeout(timeout_s, config)
+            strict.check_update(update, ReadState(self._store, txn, head, config))
+
+    def check_read(self, read: strict.Read) -> None:
+        """Refuse a read that strict mode forbids.
+
+        Raises:
+            BadRequestError: a limit is exceeded.
+        """
+        strict.check_read(read, self.config())
+
+    def check_queries(self, searches: strict.Searches) -> None:
+        """Refuse searches one of which strict mode forbids.
+
+        Raises:
+            BadRequestError: a limit is exceeded.
+        """
+        strict.check_searches(searches, self.config())
+
+    def charge_read(self, config: CollectionConfig, cost: int) -> None:
+        """Count a read against the collection's rate, if it has one.
+
+        Raises:
+            RateLimitedError: too many reads.
+        """
+        limits = strict.limits_of(config)
+        if limits is not None and limits.read_rate_limit is not None:
+            self._reads.take(cost, limits.read_rate_limit)
 
     def write(self, updates: Sequence[Update], *, wait: bool, timeout_s: int | None) -> list[UpdateResult]:
         """Write updates in order, each atomic and independent; return their results once they are on disk.
@@ -122,6 +165,8 @@ class Collection:
             RequestError: an update was refused; those before it are committed.
         """
         started = time.monotonic()
+        if timeout_s is not None:
+            strict.check_timeout(timeout_s, self.config())
         seqs = self._writer.write(updates, self._transition, wait=wait)
         status = UpdateStatus.COMPLETED if wait else UpdateStatus.ACKNOWLEDGED
         if wait and timeout_s is not None and time.monotonic() - started > timeout_s:
@@ -131,6 +176,7 @@ class Collection:
     def get(self, ids: Sequence[PointId], selectors: Selectors) -> list[Record]:
         """Return the points that exist, in the order of the first mention of their ids."""
         with self.view() as view:
+            self.charge_read(view.snapshot.config, len(ids))
             distinct = list(dict.fromkeys(ids))
             return [
                 _record(view, point_id, slot, selectors)
@@ -141,6 +187,7 @@ class Collection:
     def scroll(self, request: ScrollRequest) -> Page:
         """Return a page of matching points in id order."""
         with self.view() as view:
+            self.charge_read(view.snapshot.config, strict.read_cost(request.filter))
             matching = None if request.filter is None else _matching(view, request.filter)
             records: list[Record] = []
             for point_id, slot in view.store.points.scan(view.txn, request.offset):
@@ -154,6 +201,7 @@ class Collection:
     def count(self, condition: Filter | None) -> int:
         """Count the matching points, exactly."""
         with self.view() as view:
+            self.charge_read(view.snapshot.config, strict.read_cost(condition))
             if condition is None:
                 return view.snapshot.head.points
             return slot_sets.popcount(_matching(view, condition))
@@ -269,15 +317,22 @@ class Collection:
     def _transition(self) -> Iterator[Transition]:
         with self._store.write() as txn:
             head = self._store.meta.head(txn)
-            # A process that only writes never loads a snapshot, so the writer remembers the configuration by itself.
-            if self._writer_config is None or self._writer_config[0] != head.config_version:
-                self._writer_config = head.config_version, self._store.meta.config(txn)
-            transition = Transition(self._store, txn, head, self._writer_config[1], self)
+            transition = Transition(self._store, txn, head, self._config_of(txn, head), self)
             yield transition
+            if transition.head is head:
+                # All that was asked for is refused: a commit of nothing costs nothing, not even the sync.
+                return
             visit("write.applied")
             transition.finish()
             visit("write.finished")
         visit("write.committed")
+
+    def _config_of(self, txn: Txn, head: Head) -> CollectionConfig:
+        """Return the configuration as of a transaction; a process that only writes never loads a snapshot with it."""
+        cached = self._config
+        if cached is None or cached[0] != head.config_version:
+            cached = self._config = head.config_version, self._store.meta.config(txn)
+        return cached[1]
 
     def row(self, number: int, slot: int) -> Rows:
         """Return the row of a slot that is in a segment (for `Transition`, inside its transaction).
@@ -313,6 +368,13 @@ def _status(config: CollectionConfig, states: Sequence[SpaceState], error: str |
     if error is not None:
         return CollectionStatus.RED
     return CollectionStatus.GREEN if all(settled(config, state) for state in states) else CollectionStatus.YELLOW
+
+
+def _charge_write(bucket: TokenBucket, update: Update, operation: Operation | None, state: Transition) -> None:
+    """Count a write against the collection's rate, if it has one; no method, since a writer must not keep its owner."""
+    limits = strict.limits_of(state.config)
+    if limits is not None and limits.write_rate_limit is not None:
+        bucket.take(strict.write_cost(update, operation), limits.write_rate_limit)
 
 
 def _matching(view: View, condition: Filter) -> Bits:
