@@ -136,8 +136,14 @@ def assert_equal_state(
             assert_same(
                 remote,
                 local,
-                lambda c: c.query_points(  # noqa: B023  called at once
-                    name, row, using=key, limit=limit, offset=offset, query_filter=condition, with_vectors=[key]  # noqa: B023
+                lambda c: c.query_points(
+                    name,
+                    row,
+                    using=key,
+                    limit=limit,
+                    offset=offset,
+                    query_filter=condition,
+                    with_vectors=[key],  # noqa: B023
                 ),
             )
 

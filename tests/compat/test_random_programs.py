@@ -53,7 +53,16 @@ class Program:
         if not self.present or self.rng.random() < 0.2:
             return self._upsert()
         return self.rng.choice(
-            [self._delete, self._payload, self._payload, self._vectors, self._batch, self._read, self._read, self._search]
+            [
+                self._delete,
+                self._payload,
+                self._payload,
+                self._vectors,
+                self._batch,
+                self._read,
+                self._read,
+                self._search,
+            ]
         )()
 
     def _some(self) -> list[Id]:
@@ -136,7 +145,9 @@ class Program:
 
     def _read(self) -> Call:
         ids = self.rng.sample(self.ids, 10)
-        flags: Any = self.rng.choice([True, False, ["number", "nested.a"], models.PayloadSelectorExclude(exclude=["list"])])
+        flags: Any = self.rng.choice(
+            [True, False, ["number", "nested.a"], models.PayloadSelectorExclude(exclude=["list"])]
+        )
         vectors: Any = self.rng.choice([True, False, [EUCLID, "sparse"], ["multi"]])
         match self.rng.randrange(3):
             case 0:

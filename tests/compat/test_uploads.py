@@ -82,7 +82,13 @@ def test_upload_collection(remote: QdrantClient, name: str, parallel: int) -> No
     rows = np.random.default_rng(1).normal(size=(COUNT, 16)).astype(np.float32)
     remote.create_collection(name, models.VectorParams(size=16, distance=models.Distance.EUCLID))
     remote.upload_collection(
-        name, rows, payload=[{"n": n} for n in range(COUNT)], ids=range(COUNT), parallel=parallel, batch_size=32, wait=True
+        name,
+        rows,
+        payload=[{"n": n} for n in range(COUNT)],
+        ids=range(COUNT),
+        parallel=parallel,
+        batch_size=32,
+        wait=True,
     )
     records = remote.scroll(name, limit=COUNT + 1, with_vectors=True)[0]
     assert [record.id for record in records] == list(range(COUNT))

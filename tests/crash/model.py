@@ -159,9 +159,7 @@ class DeleteKeys:
 
     def message(self) -> pb.PointsUpdateOperation:
         return pb.PointsUpdateOperation(
-            delete_payload=pb.PointsUpdateOperation.DeletePayload(
-                keys=self.keys, points_selector=to_selector(self.ids)
-            )
+            delete_payload=pb.PointsUpdateOperation.DeletePayload(keys=self.keys, points_selector=to_selector(self.ids))
         )
 
 

@@ -67,7 +67,9 @@ class Churn(threading.Thread):
                     if self._stopping.wait(0.02):
                         return
                     name = f"churn-{self._cycle}-{number}"
-                    self._change(name, present=True, call=lambda name=name: stub.Create(creation(name), timeout=TIMEOUT_S))
+                    self._change(
+                        name, present=True, call=lambda name=name: stub.Create(creation(name), timeout=TIMEOUT_S)
+                    )
                     if number % 2 and self.exists[name]:
                         request = collections_pb2.DeleteCollection(collection_name=name)
                         self._change(

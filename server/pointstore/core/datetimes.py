@@ -23,40 +23,54 @@ _CYCLE_DAYS: Final = 146_097
 _YEARS: Final = range(-262_143, 262_143)
 """The years of the reference's calendar: their microseconds fit into 64 bits, as a datetime index needs."""
 
-# Unicode white space; `\s` alone has the four information separators as well.
-_SPACE: Final = r"[^\S\x1c-\x1f]"
-_TEXT: Final = re.compile(
-    r"""W*
-    ( [0-9]{4} | [+-][0-9]{1,6} ) - ([0-9]{1,2}) - ([0-9]{1,2})
-    (?:
-        (?: [Tt] | W+ ) ([0-9]{1,2}) : ([0-9]{1,2})
-        (?:
-            : ([0-9]{1,2}) (?: \. ([0-9]+) )?
-            (?: W* (?: [Zz] | UTC | ([+\-\N{MINUS SIGN}]) ([0-9]{2}) (?: :? ([0-9]{2}) )? ) W* )?
-        )?
-    )?""".replace("W", _SPACE),
-    re.VERBOSE,
+_YEAR: Final = "([0-9]{1,4}|[+-][0-9]{1,6})"
+_NUMBER: Final = "([0-9]{1,2})"
+_FRACTION: Final = r"(?:\.([0-9]+))?"
+_OFFSET: Final = "(?:[Zz]|UTC|([+\\-\N{MINUS SIGN}])([0-9]{2})(?:W*:?W*([0-9]{2}))?)"
+
+
+def _grammar(text: str) -> re.Pattern[str]:
+    """Compile a grammar in which `W` is Unicode white space."""
+    # The class of white space has four separators of information as well.
+    return re.compile(text.replace("W", r"[^\S\x1c-\x1f]"))
+
+
+_DATE: Final = f"W*{_YEAR}-W*{_NUMBER}-W*{_NUMBER}"
+# Only the forms with an offset take the letter `t`, and white space at the end.
+_WITH_OFFSET: Final = _grammar(
+    f"{_DATE}(?:[Tt]|W+)W*{_NUMBER}:W*{_NUMBER}:W*{_NUMBER}{_FRACTION}W*{_OFFSET}W*",
+)
+_WITHOUT_OFFSET: Final = _grammar(
+    f"{_DATE}(?:(?:T|W+)W*{_NUMBER}:W*{_NUMBER}(?::W*{_NUMBER}{_FRACTION})?)?",
 )
 
 
 def parse_datetime(text: str) -> int | None:
     """Return the instant in nanoseconds since the epoch, fractions of nanoseconds cut off; None for any other text."""
-    match = _TEXT.fullmatch(text)
+    match = _WITH_OFFSET.fullmatch(text) or _WITHOUT_OFFSET.fullmatch(text)
     if match is None:
         return None
-    year, month, day, hour, minute, second, fraction, sign, offset_hour, offset_minute = match.groups()
+    year, month, day, hour, minute, second, fraction, *offset = match.groups()
     days = _days(int(year), int(month), int(day))
     if days is None:
         return None
     if hour is None:
         return days * _DAY_S * NANOS
     seconds = _seconds(hour, minute, second or "0")
-    offset = _seconds(offset_hour, offset_minute or "0", "0") if sign else 0
-    if seconds is None or offset is None:
+    ahead = _ahead(*offset) if offset else 0
+    if seconds is None or ahead is None:
         return None
-    seconds += days * _DAY_S + (-offset if sign == "+" else offset)
+    seconds += days * _DAY_S - ahead
     nanos = int(fraction[:_FRACTION_DIGITS].ljust(_FRACTION_DIGITS, "0")) if fraction else 0
     return seconds * NANOS + nanos
+
+
+def _ahead(sign: str | None, hour: str, minute: str | None) -> int | None:
+    """Return the seconds that an offset is ahead of UTC, None for one of a day or more."""
+    if sign is None:
+        return 0
+    seconds = _seconds(hour, minute or "0", "0")
+    return seconds if seconds is None or sign == "+" else -seconds
 
 
 def _seconds(hour: str, minute: str, second: str) -> int | None:

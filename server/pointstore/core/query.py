@@ -49,11 +49,16 @@ class Selectors:
 
 @dataclass(frozen=True, slots=True)
 class SearchParams:
-    """Search settings; `hnsw_ef` None is the space's ef_construct."""
+    """Search settings; `hnsw_ef` None is the space's ef_construct.
+
+    `oversampling` and `idf_corpus` (the points whose term frequencies count) change no result; strict mode limits them.
+    """
 
     hnsw_ef: int | None = None
     exact: bool = False
     indexed_only: bool = False
+    oversampling: float | None = None
+    idf_corpus: Filter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +101,13 @@ class NearestQuery:
 
 @dataclass(frozen=True, slots=True)
 class ScrollQuery:
-    """Points in id order, as a query without a query (score 1, version 0)."""
+    """Points in id order, as a query without a query (score 1, version 0); `params` are for strict mode alone."""
 
     filter: Filter | None = None
     limit: int = 10
     offset: int = 0
     selectors: Selectors = field(default_factory=Selectors)
+    params: SearchParams = field(default_factory=SearchParams)
 
 
 Query = NearestQuery | ScrollQuery

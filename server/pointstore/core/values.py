@@ -18,11 +18,20 @@ Reacher = Callable[[Payload], list[Json]]
 
 def reacher(path: Path) -> Reacher:
     """Return the function from a payload to the values that `path` reaches in it, arrays not unwrapped."""
-    match path.steps:
-        case (Key(name),):
-            return lambda payload: [payload[name]] if name in payload else []
-        case _:
-            return lambda payload: get(payload, path)
+    names = [step.name for step in path.steps if isinstance(step, Key)]
+    if len(names) < len(path.steps):
+        return lambda payload: get(payload, path)
+
+    # Most paths have names only, and this is several times faster than `get`.
+    def reach(payload: Payload) -> list[Json]:
+        value: Json = payload
+        for name in names:
+            if not isinstance(value, dict) or name not in value:
+                return []
+            value = value[name]
+        return [value]
+
+    return reach
 
 
 def unwrapped(values: list[Json]) -> list[Json]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from pointstore.core.errors import CorruptionError, QuarantinedError
 from pointstore.core.failpoint import visit
 from pointstore.core.fields import FieldIndexes, RawKind
 from pointstore.core.filter import Filter
+from pointstore.core.operation import Operation
 from pointstore.core.path import Path as PayloadPath
 from pointstore.core.point import PointId
 from pointstore.core.query import OrderBy, Page, Record, ScrollRequest, Selectors
@@ -33,16 +35,19 @@ from pointstore.core.update import (
     UpdateVectors,
     Upsert,
 )
+from pointstore.engine import strict
 from pointstore.engine.backfill import define_raw, fill, unready, wait_ready
 from pointstore.engine.configure import changed
 from pointstore.engine.facet import FacetValue, facet
 from pointstore.engine.field_choice import raw_needs
 from pointstore.engine.field_lookup import FieldLookup
 from pointstore.engine.filtering import matching_slots
+from pointstore.engine.index_demand import traits_of
 from pointstore.engine.ordering import ordered
 from pointstore.engine.plan import OptimizerState, SpaceState, settled
-from pointstore.engine.strict import check_update
+from pointstore.engine.rate_limit import TokenBucket
 from pointstore.engine.transition import Transition
+from pointstore.engine.usage import ReadState
 from pointstore.engine.view import Snapshot, View, empty_snapshot, load_snapshot
 from pointstore.engine.writer import Writer
 from pointstore.index import slots as slot_sets
@@ -90,9 +95,10 @@ class Collection:
             self._store.meta.check_format(txn)
         self._snapshot = empty_snapshot()
         self._refreshing = threading.Lock()
-        self._writer = Writer(check_update)
+        self._reads = TokenBucket(path / "read_rate", "Read")
+        self._writer = Writer(strict.check_update, partial(_charge_write, TokenBucket(path / "write_rate", "Write")))
+        self._config: tuple[int, CollectionConfig, FieldIndexes] | None = None
         self._self_index_points = SELF_INDEX_POINTS
-        self._writer_config: tuple[int, CollectionConfig, FieldIndexes] | None = None
 
     @property
     def segments_dir(self) -> Path:
@@ -130,9 +136,48 @@ class Collection:
         raise CorruptionError(msg)
 
     def config(self) -> CollectionConfig:
-        """Return the current configuration."""
-        with self.view() as view:
-            return view.snapshot.config
+        """Return the current configuration, without loading a snapshot."""
+        return self._definitions()[0]
+
+    def check(self, update: Update, timeout_s: int | None) -> None:
+        """Refuse an update that strict mode forbids, as `write` does, without writing it.
+
+        Raises:
+            BadRequestError: a limit is exceeded.
+        """
+        with self._store.read() as txn:
+            head = self._store.meta.head(txn)
+            config, fields = self._definitions_of(txn, head)
+            strict.check_timeout(timeout_s, config)
+            strict.check_update(update, ReadState(self._store, txn, head, config, fields))
+
+    def check_read(self, read: strict.Read) -> None:
+        """Refuse a read that strict mode forbids.
+
+        Raises:
+            BadRequestError: a limit is exceeded.
+        """
+        config, fields = self._definitions()
+        strict.check_read(read, config, traits_of(fields))
+
+    def check_queries(self, searches: strict.Searches) -> None:
+        """Refuse searches one of which strict mode forbids.
+
+        Raises:
+            BadRequestError: a limit is exceeded.
+        """
+        config, fields = self._definitions()
+        strict.check_searches(searches, config, traits_of(fields))
+
+    def charge_read(self, config: CollectionConfig, cost: int) -> None:
+        """Count a read against the collection's rate, if it has one.
+
+        Raises:
+            RateLimitedError: too many reads.
+        """
+        limits = strict.limits_of(config)
+        if limits is not None and limits.read_rate_limit is not None:
+            self._reads.take(cost, limits.read_rate_limit)
 
     def write(self, updates: Sequence[Update], *, wait: bool, timeout_s: int | None) -> list[UpdateResult]:
         """Write updates in order, each atomic and independent; return their results once they are on disk.
@@ -146,6 +191,8 @@ class Collection:
             RequestError: an update was refused; those before it are committed.
         """
         started = time.monotonic()
+        if timeout_s is not None:
+            strict.check_timeout(timeout_s, self.config())
         for update in updates:
             self._prepare(_condition_of(update))
         seqs = self._writer.write(updates, self._transition, wait=wait)
@@ -159,6 +206,7 @@ class Collection:
     def get(self, ids: Sequence[PointId], selectors: Selectors) -> list[Record]:
         """Return the points that exist, in the order of the first mention of their ids."""
         with self.view() as view:
+            self.charge_read(view.snapshot.config, len(ids))
             distinct = list(dict.fromkeys(ids))
             return [
                 _record(view, point_id, slot, selectors)
@@ -174,6 +222,7 @@ class Collection:
         """
         self._prepare(request.filter)
         with self.view() as view:
+            self.charge_read(view.snapshot.config, strict.read_cost(request.filter))
             if request.order_by is not None:
                 return Page(_ordered_records(view, request, request.order_by), None)
             matching = None if request.filter is None else matching_slots(view, request.filter)
@@ -190,6 +239,7 @@ class Collection:
         """Count the matching points, exactly."""
         self._prepare(condition)
         with self.view() as view:
+            self.charge_read(view.snapshot.config, strict.read_cost(condition))
             if condition is None:
                 return view.snapshot.head.points
             return slot_sets.popcount(matching_slots(view, condition))
@@ -346,15 +396,26 @@ class Collection:
     def _transition(self) -> Iterator[Transition]:
         with self._store.write() as txn:
             head = self._store.meta.head(txn)
-            # A process that only writes never loads a snapshot, so the writer remembers the configuration by itself.
-            if self._writer_config is None or self._writer_config[0] != head.config_version:
-                self._writer_config = head.config_version, self._store.meta.config(txn), self._store.meta.fields(txn)
-            transition = Transition(self._store, txn, head, self._writer_config[1], self._writer_config[2], self)
+            transition = Transition(self._store, txn, head, *self._definitions_of(txn, head), self)
             yield transition
+            if transition.head is head:
+                # All that was asked for is refused: a commit of nothing costs nothing, not even the sync.
+                return
             visit("write.applied")
             transition.finish()
             visit("write.finished")
         visit("write.committed")
+
+    def _definitions(self) -> tuple[CollectionConfig, FieldIndexes]:
+        with self._store.read() as txn:
+            return self._definitions_of(txn, self._store.meta.head(txn))
+
+    def _definitions_of(self, txn: Txn, head: Head) -> tuple[CollectionConfig, FieldIndexes]:
+        """Return configuration and field indexes of a transaction; who only writes never loads a snapshot with them."""
+        cached = self._config
+        if cached is None or cached[0] != head.config_version:
+            cached = self._config = head.config_version, self._store.meta.config(txn), self._store.meta.fields(txn)
+        return cached[1], cached[2]
 
     def row(self, number: int, slot: int) -> Rows:
         """Return the row of a slot that is in a segment (for `Transition`, inside its transaction).
@@ -426,6 +487,13 @@ def _status(config: CollectionConfig, states: Sequence[SpaceState], error: str |
     if error is not None:
         return CollectionStatus.RED
     return CollectionStatus.GREEN if all(settled(config, state) for state in states) else CollectionStatus.YELLOW
+
+
+def _charge_write(bucket: TokenBucket, update: Update, operation: Operation | None, state: Transition) -> None:
+    """Count a write against the collection's rate, if it has one; no method, since a writer must not keep its owner."""
+    limits = strict.limits_of(state.config)
+    if limits is not None and limits.write_rate_limit is not None:
+        bucket.take(strict.write_cost(update, operation), limits.write_rate_limit)
 
 
 def _record(view: View, point_id: PointId, slot: int, selectors: Selectors) -> Record:

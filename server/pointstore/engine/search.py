@@ -20,11 +20,12 @@ from pointstore.core.filter import excluding
 from pointstore.core.payload import EMPTY
 from pointstore.core.point import PointId, point_not_found
 from pointstore.core.query import NearestQuery, Query, ScoredRecord, ScrollQuery, Selectors, VectorOfPoint
-from pointstore.core.schema import effective_hnsw
+from pointstore.core.schema import CollectionConfig, effective_hnsw
 from pointstore.core.space import Floats
 from pointstore.core.vector import Multi, Sparse, Vector
 from pointstore.engine.columns import dimension_error, kind_error
 from pointstore.engine.filtering import matching_slots
+from pointstore.engine.strict import read_cost
 from pointstore.engine.view import DenseView, View
 from pointstore.index import flat
 from pointstore.index import slots as slot_sets
@@ -43,6 +44,10 @@ class Viewable(Protocol):
 
     def view(self) -> AbstractContextManager[View]:
         """Begin a read."""
+        ...
+
+    def charge_read(self, config: CollectionConfig, cost: int) -> None:
+        """Count a read against the collection's rate."""
         ...
 
 
@@ -64,6 +69,7 @@ def answer(collection: Viewable, queries: Sequence[Query], lookup: Lookup) -> li
             if name is not None and name not in others:
                 other = lookup(name)
                 others[name] = view if other is collection else stack.enter_context(other.view())
+        collection.charge_read(view.snapshot.config, sum(read_cost(query.filter) for query in queries))
         return [_answer(view, query, others) for query in queries]
 
 

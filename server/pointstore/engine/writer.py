@@ -27,6 +27,10 @@ Begin = Callable[[], AbstractContextManager[Transition]]
 """Opens a transaction; leaving it without an error finishes and commits."""
 
 
+Check = Callable[[Update, Transition], None]
+Charge = Callable[[Update, Operation | None, Transition], None]
+
+
 @dataclass(slots=True, eq=False)
 class _Request:
     updates: Sequence[Update]
@@ -40,11 +44,13 @@ class Writer:
     """Commits the updates of one collection in one process; other processes take turns through LMDB's lock.
 
     Args:
-        check: refuses an update before it is resolved (strict mode, shard keys).
+        check: refuses an update before it is resolved (strict mode).
+        charge: refuses an update after it is resolved (rates); gets the operation, None if there cannot be one.
     """
 
-    def __init__(self, check: Callable[[Update, Transition], None]) -> None:
+    def __init__(self, check: Check, charge: Charge | None = None) -> None:
         self._check = check
+        self._charge = charge
         self._queue: list[_Request] = []
         self._queue_lock = threading.Lock()
         self._turn = threading.Lock()
@@ -102,10 +108,22 @@ class Writer:
         for update in request.updates:
             try:
                 self._check(update, transition)
-                operation: Operation = resolve(update, transition)
+                operation = self._resolved(update, transition)
             except RequestError as error:
                 if request.wait or not error.when_applied:
                     request.error = error
                     return
                 operation = Nothing()
             request.seqs.append(transition.append(operation))
+
+    def _resolved(self, update: Update, transition: Transition) -> Operation:
+        """Resolve and charge an update; the reference charges what it logs, hence also what fails when applied."""
+        try:
+            operation = resolve(update, transition)
+        except RequestError as error:
+            if error.when_applied and self._charge is not None:
+                self._charge(update, None, transition)
+            raise
+        if self._charge is not None:
+            self._charge(update, operation, transition)
+        return operation

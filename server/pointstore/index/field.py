@@ -59,7 +59,8 @@ class FieldChunk:
         values, slots = self.sorted(place)
         target = values.dtype.type(value)
         start, stop = np.searchsorted(values, target, "left"), np.searchsorted(values, target, "right")
-        return slots[int(start) : int(stop)]
+        found: SlotArray = slots[int(start) : int(stop)]
+        return found
 
     def flagged(self, flag: Flag) -> SlotArray:
         """Return the slots that have any of the flags."""

@@ -71,6 +71,18 @@ class Points:
         get, database, pack = txn.get, self._points, keys.u64
         return [_unpack(get(pack(slot), db=database), slot) for slot in slots]
 
+    def payload_sizes(self, txn: Txn, slots: Sequence[int]) -> list[int]:
+        """Return the sizes in bytes of payloads, each of the first record at or behind one of the ascending slots."""
+        cursor = txn.cursor(db=self._points)
+        sizes: dict[int, int] = {}
+        for slot in slots:
+            if not cursor.set_range(keys.u64(slot)):
+                break
+            found = keys.of_u64(cursor.key())
+            if found not in sizes:
+                sizes[found] = len(_unpack(cursor.value(), found).payload)
+        return list(sizes.values())
+
     def scan(self, txn: Txn, start: PointId | None) -> Iterator[tuple[PointId, int]]:
         """Yield (id, slot) in id order, from the first id >= start."""
         cursor = txn.cursor(db=self._ids)

@@ -9,7 +9,7 @@ removed with their slot.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,20 @@ class Vectors:
             return Multi(body[_ONE.size :], size)
         indices = np.frombuffer(body, "<u4", count=size, offset=_ONE.size)
         return Sparse(indices, np.frombuffer(body, "<f4", offset=_ONE.size + 4 * size))
+
+    def sizes(self, txn: Txn, number: int, slots: Sequence[int]) -> list[int]:
+        """Return sizes in bytes of sparse or multi-vectors, each the first at or behind one of the ascending slots."""
+        cursor = txn.cursor(db=self._database)
+        sizes: dict[int, int] = {}
+        for slot in slots:
+            if not cursor.set_range(keys.vector_key(number, slot)):
+                break
+            space, found = keys.of_vector_key(cursor.key())
+            if space != number:
+                break
+            if found not in sizes:
+                sizes[found] = len(keys.unseal(cursor.value(), "vector", number, "of slot", found)) - _ONE.size
+        return list(sizes.values())
 
     def drop_one(self, txn: Txn, number: int, slot: int) -> None:
         """Remove the sparse vector or multi-vector of a slot, if any."""

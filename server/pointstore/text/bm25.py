@@ -127,4 +127,5 @@ def kept_length(tokens: int) -> int:
 
 
 def _shown(number: float) -> str:
-    return np.format_float_positional(number, trim="-")
+    """Return a number as the reference writes it: never with an exponent, whole ones without a point."""
+    return "NaN" if math.isnan(number) else np.format_float_positional(number, trim="-")

@@ -22,5 +22,6 @@ def fold(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _fold_character(character: str) -> str:
-    # Full-width and circled forms are Latin by what they are compatible with.
-    return anyascii(character) if _LATIN.fullmatch(normalize("NFKC", character)) else character
+    # Full-width and circled forms are Latin only by what they are compatible with.
+    latin = _LATIN.fullmatch(character) or _LATIN.fullmatch(normalize("NFKC", character))
+    return anyascii(character) if latin else character

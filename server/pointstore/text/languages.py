@@ -59,8 +59,8 @@ _OWN_LISTS: Final = {
 }
 """Files in `stopwords/` of the languages for which no maintained package has a usable list, by language.
 
-They hold closed classes of words: articles, pronouns, prepositions, conjunctions, auxiliaries, particles. English belongs
-to them since the large merged lists hold "hello", "world" and "test", which an index with default options must keep.
+They hold closed classes of words: articles, pronouns, prepositions, conjunctions, auxiliaries, particles. English is
+among them since the large merged lists hold "hello", "world" and "test", which default options must keep.
 """
 
 _STEMMER_CODES: Final = {
@@ -88,6 +88,8 @@ _STEMMER_NAMES: Final = {code: name for name, code in _STEMMER_CODES.items()}
 
 # What clients that stem for themselves mean by these languages, where a later Snowball has changed the default.
 _ALGORITHMS: Final = {"dutch": "dutch_porter"}
+
+_COMMAS_BELOW: Final = str.maketrans("şţ", "șț")
 
 STOPWORD_LANGUAGES: Final = tuple(_STOPWORD_CODES)
 """Full names of the languages with stopwords, sorted."""
@@ -146,7 +148,9 @@ def language_stopwords(language: str) -> frozenset[str]:
     from stopwordsiso import stopwords
 
     code = "ja" if language == "japanese" else _STOPWORD_CODES[language]
-    return frozenset(word.lower() for word in stopwords(code))
+    lower = {word.lower() for word in stopwords(code)}
+    # The Romanian list spells with cedillas, the Unicode fallback; texts have had commas below for long.
+    return frozenset(lower | {word.translate(_COMMAS_BELOW) for word in lower} if language == "romanian" else lower)
 
 
 def effective_stopwords(languages: Iterable[str], custom: Iterable[str], *, lowercase: bool) -> frozenset[str]:

@@ -68,7 +68,7 @@ def decode_query(request: points_pb2.QueryPoints) -> Query:
     check_read_shards(shard_keys)
     if target is None:
         _check_no_query(request)
-        return ScrollQuery(condition, limit, request.offset, selectors)
+        return ScrollQuery(condition, limit, request.offset, selectors, _params(request))
     if request.prefetch:
         msg = "`prefetch` is not implemented yet"
         raise UnsupportedError(msg)
@@ -127,14 +127,17 @@ def _check_shards(message: points_pb2.SearchPoints | points_pb2.LookupLocation) 
 
 
 def _params(request: points_pb2.SearchPoints | points_pb2.QueryPoints) -> SearchParams:
-    """Decode the settings that this engine has; those of quantization and of the filtered graph walk change nothing."""
+    """Decode the settings that this engine has or limits; others of quantization and graph walks change nothing."""
     if not request.HasField("params"):
         return _DEFAULT_PARAMS
     message = request.params
+    corpus = None
     if message.HasField("idf") and message.idf.HasField("corpus"):
-        decode_filter(message.idf.corpus)
+        corpus = decode_filter(message.idf.corpus)
     return SearchParams(
         hnsw_ef=message.hnsw_ef if message.HasField("hnsw_ef") else None,
         exact=message.exact,
         indexed_only=message.indexed_only,
+        oversampling=message.quantization.oversampling if message.quantization.HasField("oversampling") else None,
+        idf_corpus=corpus,
     )

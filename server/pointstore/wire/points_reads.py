@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pointstore.core.errors import BadRequestError, NotFoundError, OperationTimeoutError, UnsupportedError
 from pointstore.core.path import parse_path
 from pointstore.core.query import ALL_PAYLOAD, Page, ScrollRequest
+from pointstore.engine.strict import Read, Searches
 from pointstore.wire.decode_filters import decode_filter
 from pointstore.wire.decode_ids import decode_point_id
 from pointstore.wire.decode_queries import decode_query, decode_search
@@ -26,11 +27,18 @@ if TYPE_CHECKING:
 
     from grpc import ServicerContext
 
-    from pointstore.core.query import Query
+    from pointstore.core.query import Query, ScoredRecord
     from pointstore.engine.engine import Engine
     from pointstore.wire.unary import Handler
 
     _Routed = points_pb2.GetPoints | points_pb2.ScrollPoints | points_pb2.CountPoints
+    _Timed = (
+        _Routed
+        | points_pb2.SearchPoints
+        | points_pb2.SearchBatchPoints
+        | points_pb2.QueryPoints
+        | points_pb2.QueryBatchPoints
+    )
 
 _DEFAULT_PAGE = 10
 
@@ -62,6 +70,7 @@ class _Reads:
         _check_consistency(request)
         shard_keys = _shard_keys(request)
         collection = self._engine.collection(request.collection_name)
+        collection.check_read(Read(timeout_s=_timeout_s(request)))
         if _selects_nothing(shard_keys):
             return encode_records([], started)
         _check_timeout(request, "retrieve")
@@ -80,6 +89,8 @@ class _Reads:
             raise UnsupportedError(msg)
         limit = request.limit if request.HasField("limit") else _DEFAULT_PAGE
         collection = self._engine.collection(request.collection_name)
+        given = request.limit if request.HasField("limit") else None
+        collection.check_read(Read(given, condition, timeout_s=_timeout_s(request)))
         _check_consistency(request)
         if _selects_nothing(_shard_keys(request)):
             return encode_page(Page([], None), started)
@@ -92,6 +103,8 @@ class _Reads:
         validate(request)
         condition = decode_filter(request.filter) if request.HasField("filter") else None
         collection = self._engine.collection(request.collection_name)
+        exact = request.exact or not request.HasField("exact")
+        collection.check_read(Read(filter=condition, exact=exact, timeout_s=_timeout_s(request)))
         _check_consistency(request)
         nothing = _selects_nothing(_shard_keys(request))
         _check_timeout(request, "count")
@@ -105,7 +118,8 @@ class _Reads:
         request = points_pb2.SearchPoints.FromString(body)
         validate(request)
         name = request.collection_name
-        (hits,) = self._engine.query(name, self._decoded(name, lambda: [decode_search(request)]))
+        queries = self._decoded(name, lambda: [decode_search(request)])
+        (hits,) = self._answer(name, Searches(queries, _timeout_s(request)))
         return encode_hits(hits, started)
 
     def search_batch(self, body: bytes, _context: ServicerContext) -> bytes:
@@ -115,14 +129,15 @@ class _Reads:
         name = request.collection_name
         _check_consistency(request)
         queries = self._decoded(name, lambda: [decode_search(search) for search in request.search_points])
-        return encode_scored(self._engine.query(name, queries), started)
+        return encode_scored(self._answer(name, Searches(queries, _timeout_s(request), batch=True)), started)
 
     def query(self, body: bytes, _context: ServicerContext) -> bytes:
         started = perf_counter()
         request = points_pb2.QueryPoints.FromString(body)
         validate(request)
         name = request.collection_name
-        (hits,) = self._engine.query(name, self._decoded(name, lambda: [decode_query(request)]))
+        queries = self._decoded(name, lambda: [decode_query(request)])
+        (hits,) = self._answer(name, Searches(queries, _timeout_s(request), universal=True))
         return encode_hits(hits, started)
 
     def query_batch(self, body: bytes, _context: ServicerContext) -> bytes:
@@ -132,7 +147,12 @@ class _Reads:
         name = request.collection_name
         _check_consistency(request)
         queries = self._decoded(name, lambda: [decode_query(query) for query in request.query_points])
-        return encode_scored(self._engine.query(name, queries), started)
+        searches = Searches(queries, _timeout_s(request), batch=True, universal=True)
+        return encode_scored(self._answer(name, searches), started)
+
+    def _answer(self, name: str, searches: Searches) -> list[list[ScoredRecord]]:
+        self._engine.collection(name).check_queries(searches)
+        return self._engine.query(name, searches.queries)
 
     def _decoded(self, name: str, decode: Callable[[], Sequence[Query]]) -> Sequence[Query]:
         """Decode queries; let a missing collection win over errors that the reference notices after the lookup."""
@@ -145,6 +165,10 @@ class _Reads:
 
 def _check_consistency(request: _Routed | points_pb2.SearchBatchPoints | points_pb2.QueryBatchPoints) -> None:
     check_consistency(request.read_consistency if request.HasField("read_consistency") else None)
+
+
+def _timeout_s(request: _Timed) -> int | None:
+    return request.timeout if request.HasField("timeout") else None
 
 
 def _shard_keys(request: _Routed) -> ShardKeys | None:

@@ -136,7 +136,7 @@ class _Writes:
             for operation in request.operations:
                 decoded = decode_operation(operation)
                 check_ordering(request.ordering)
-                check_write_shards(self._engine.collection(request.collection_name).config(), decoded.shard_keys)
+                self._check_shards(request, decoded)
                 updates.append(decoded.update)
         except RequestError as error:
             self._look_up_first(request.collection_name, error)
@@ -149,7 +149,7 @@ class _Writes:
         return reply.SerializeToString()
 
     def _written(self, request: _Header, decoded: Decoded, started: float) -> bytes:
-        check_write_shards(self._engine.collection(request.collection_name).config(), decoded.shard_keys)
+        self._check_shards(request, decoded)
         (result,) = self._write(request, [decoded.update])
         # The reference sends `usage` here even though it is empty, and leaves it out of a batch's reply.
         reply = points_pb2.PointsOperationResponse(result=_message(result), usage=points_pb2.Usage())
@@ -158,13 +158,25 @@ class _Writes:
 
     def _write(self, request: _Header, updates: Sequence[Update]) -> list[UpdateResult]:
         collection = self._engine.collection(request.collection_name)
-        timeout_s = request.timeout if request.HasField("timeout") else None
-        return collection.write(updates, wait=request.wait, timeout_s=timeout_s)
+        return collection.write(updates, wait=request.wait, timeout_s=_timeout_s(request))
+
+    def _check_shards(self, request: _Header, decoded: Decoded) -> None:
+        collection = self._engine.collection(request.collection_name)
+        try:
+            check_write_shards(collection.config(), decoded.shard_keys)
+        except RequestError:
+            # The reference looks at the limits first.
+            collection.check(decoded.update, _timeout_s(request))
+            raise
 
     def _look_up_first(self, name: str, error: RequestError) -> None:
         """Let a missing collection win over errors that the reference notices after the lookup."""
         if isinstance(error, InferenceError):
             self._engine.collection(name)
+
+
+def _timeout_s(request: _Header) -> int | None:
+    return request.timeout if request.HasField("timeout") else None
 
 
 def _revalidate(body: bytes) -> None:
