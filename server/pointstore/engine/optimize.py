@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -47,6 +47,7 @@ KEPT_BYTES_MAX: Final = 1 << 30
 _WATCH_S: Final = 0.1
 _BACKOFF_S: Final = (1.0, 300.0)
 _KEEP_S: Final = 60.0
+_FIELDS_S: Final = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -78,6 +79,15 @@ class OptimizedCollection(Protocol):
     def truncate_log(self) -> None:
         """Drop the oldest log entries beyond the retained size."""
 
+    def unfilled_fields(self) -> list[int]:
+        """Return the numbers of the field indexes that are still to be filled."""
+
+    def fill_field(self, number: int) -> None:
+        """Fill a field index from the points that were there before it."""
+
+    def compact_fields(self) -> None:
+        """Join the blocks of field indexes where they have become many."""
+
 
 class OptimizedEngine(Protocol):
     """What the optimizer needs of the engine."""
@@ -105,6 +115,9 @@ class _Watched:
         failures: consecutive failed tasks.
         retry_at: no task before this time.
         failed: an error is recorded in the collection.
+        fields_due: field indexes may need something.
+        fields_at: when they were last looked after.
+        unfilled: field indexes that were not ready then.
     """
 
     version: int = -1
@@ -113,6 +126,9 @@ class _Watched:
     failures: int = 0
     retry_at: float = 0.0
     failed: bool = True
+    fields_due: bool = False
+    fields_at: float = 0.0
+    unfilled: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +204,26 @@ class Optimizer:
             if version != watched.version:
                 watched.version, watched.written_at, watched.settled = version, now, False
                 collection.truncate_log()
+                watched.fields_due = True
+            if watched.fields_due and now - watched.fields_at >= _FIELDS_S:
+                self._tend_fields(collection, watched)
             if watched.settled:
                 return self._settings.poll_interval_s
             return self._work(collection, watched, idle=now - watched.written_at >= IDLE_S)
         except Exception as error:  # noqa: BLE001  the only process that compacts must outlive any failure
             self._failed(collection, watched, error)
             return self._settings.poll_interval_s
+
+    def _tend_fields(self, collection: OptimizedCollection, watched: _Watched) -> None:
+        """Fill indexes whose creator did not, and join blocks of indexes."""
+        unfilled = set(collection.unfilled_fields())
+        for number in unfilled & watched.unfilled:
+            collection.fill_field(number)
+        collection.compact_fields()
+        watched.fields_at = time.monotonic()
+        # One that is still new gets a second look: whoever created it is probably at it.
+        watched.unfilled = unfilled
+        watched.fields_due = bool(unfilled)
 
     def _work(self, collection: OptimizedCollection, watched: _Watched, *, idle: bool) -> float:
         state = collection.state_for_optimizer()

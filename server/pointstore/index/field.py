@@ -64,7 +64,8 @@ class FieldChunk:
 
     def flagged(self, flag: Flag) -> SlotArray:
         """Return the slots that have any of the flags."""
-        return self.block.slots[(self.block.flags & np.uint8(flag)) != 0]
+        found: SlotArray = self.block.slots[(self.block.flags & np.uint8(flag)) != 0]
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pointstore.core.catalog import CreateAlias, DeleteAlias, RenameAlias
 from pointstore.core.errors import ConversionError
 from pointstore.wire import cluster
 from pointstore.wire.collection_config import collection_change_of, collection_config_of, warnings_of, write_config
+from pointstore.wire.field_schema import write_field_info
 from pointstore.wire.schema_checks import check_change, check_config
 from pointstore.wire.unary import unary
 from qdrant_grpc import collections_pb2 as messages
@@ -157,6 +158,8 @@ def write_info(info: CollectionInfo, message: messages.CollectionInfo) -> None:
     message.points_count = info.points_count
     message.indexed_vectors_count = info.indexed_vectors_count
     write_config(info.config, message.config)
+    for field in info.payload_schema:
+        write_field_info(field, message.payload_schema[field.path])
     message.warnings.extend(messages.CollectionWarning(message=text) for text in warnings_of(info.config))
     message.update_queue.length = 0
     message.created_at.seconds = info.created_at_s

@@ -184,11 +184,17 @@ def _values_count(path: Path, message: qdrant_common_pb2.ValuesCount) -> ValuesC
 
 def _datetime_range(message: qdrant_common_pb2.DatetimeRange) -> DatetimeRange:
     return DatetimeRange(
-        *(_nanoseconds(getattr(message, bound)) if message.HasField(bound) else None for bound in _BOUNDS)
+        *(decode_timestamp(getattr(message, bound)) if message.HasField(bound) else None for bound in _BOUNDS)
     )
 
 
-def _nanoseconds(message: Timestamp) -> int:
+def decode_timestamp(message: Timestamp) -> int:
+    """Return an instant in nanoseconds since the epoch.
+
+    Raises:
+        ConversionError: it is not within the years 0001 to 9999, or has more nanoseconds than a second.
+
+    """
     if message.seconds not in _TIMESTAMP_S or not 0 <= message.nanos < NANOS:
         raise ConversionError(f"Unable to parse timestamp: {message.seconds}s {message.nanos}ns")
     return message.seconds * NANOS + message.nanos

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pointstore.core.point import PointId
     from pointstore.core.query import Page, Record, ScoredRecord
     from pointstore.core.vector import NamedVectors, Vector
+    from qdrant_grpc import points_pb2
 
 _ONE_BYTE_MAX: Final = 0x7F
 _ONE_BYTE: Final = tuple(bytes([number]) for number in range(_ONE_BYTE_MAX + 1))
@@ -39,6 +40,11 @@ _SCORE_TAG: Final = b"\x1d"
 _VERSION: Final = b"\x28"
 _SCORED_VECTORS: Final = b"\x32"
 _RETRIEVED_VECTORS: Final = b"\x22"
+_ORDER_VALUE: Final = b"\x32"
+_ORDER_INT: Final = b"\x08"
+_ORDER_FLOAT: Final = struct.Struct("<cd")
+_ORDER_FLOAT_TAG: Final = b"\x11"
+_UINT64: Final = (1 << 64) - 1
 _UNNAMED: Final = b"\x0a"
 _NAMED: Final = b"\x12"
 _ENTRY: Final = b"\x0a"
@@ -104,6 +110,17 @@ def encode_page(page: Page, started: float) -> bytes:
     return following + b"".join(records) + _time(_SCROLL_TIME_TAG, started)
 
 
+def write_facet_hit(value: str | int | bool, count: int, message: points_pb2.FacetHit) -> None:
+    """Fill one value of a facet; a bool is an int in Python, so it is asked for first."""
+    if isinstance(value, bool):
+        message.value.bool_value = value
+    elif isinstance(value, int):
+        message.value.integer_value = value
+    else:
+        message.value.string_value = value
+    message.count = count
+
+
 def _hits(records: Sequence[ScoredRecord]) -> bytes:
     return b"".join([_field(_RESULT, _scored(record)) for record in records])
 
@@ -118,8 +135,19 @@ def _scored(record: ScoredRecord) -> bytes:
 
 
 def _retrieved(record: Record) -> bytes:
-    point = _field(_ID, _point_id(record.point_id)) + record.payload
-    return point if record.vectors is None else point + _field(_RETRIEVED_VECTORS, _vectors(record.vectors))
+    parts = [_field(_ID, _point_id(record.point_id)), record.payload]
+    if record.vectors is not None:
+        parts.append(_field(_RETRIEVED_VECTORS, _vectors(record.vectors)))
+    if record.order_value is not None:
+        parts.append(_field(_ORDER_VALUE, _order_value(record.order_value)))
+    return b"".join(parts)
+
+
+def _order_value(value: float) -> bytes:
+    """Encode an int as a varint of 64 bits in two's complement, a float as it is."""
+    if isinstance(value, int):
+        return _ORDER_INT + _varint(value & _UINT64)
+    return _ORDER_FLOAT.pack(_ORDER_FLOAT_TAG, value)
 
 
 def _point_id(point_id: PointId) -> bytes:

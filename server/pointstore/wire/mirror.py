@@ -1,4 +1,4 @@
-"""Messages and the dataclasses of `core/schema.py`, converted into each other by equal field names.
+"""Messages and the dataclasses of `core/schema.py` and `core/fields.py`, converted into each other by equal field names.
 
 `None` is an absent field, both ways. What a plan cannot tell from the types is in two small tables: readers of enum
 numbers, with their error texts, and readers and writers of the few messages that are shaped differently. Dataclass
@@ -218,11 +218,19 @@ def _quantization_type(number: int) -> int:
     return number
 
 
+def _tokenizer(number: int) -> int:
+    # The zero value has a name, and means none of them.
+    if not number or number not in collections_pb2.TokenizerType.values():
+        raise ConversionError("unknown tokenizer type")
+    return number
+
+
 _ENUMS: Final[dict[str, Callable[[int], int | None]]] = {
     "qdrant.Distance": distance_of,
     "qdrant.Datatype": datatype_of,
     "qdrant.Memory": memory_of,
     "qdrant.Modifier": modifier_of,
+    "qdrant.TokenizerType": _tokenizer,
     "qdrant.QuantizationType": _quantization_type,
     "qdrant.CompressionRatio": _known(collections_pb2.CompressionRatio, "Unknown compression ratio: {}"),
     "qdrant.BinaryQuantizationEncoding": _known(
@@ -291,6 +299,11 @@ _BY_HAND: Final = frozenset(
         ("qdrant.BinaryQuantization", "query_encoding"),
         ("qdrant.OptimizersConfigDiff", "max_optimization_threads"),
         ("qdrant.OptimizersConfigDiff", "deprecated_max_optimization_threads"),
+        # In `field_schema.py`.
+        ("qdrant.KeywordIndexParams", "prefix"),
+        ("qdrant.TextIndexParams", "stopwords"),
+        ("qdrant.TextIndexParams", "stemmer"),
+        ("qdrant.TextIndexParams", "scoring"),
     }
 )
 

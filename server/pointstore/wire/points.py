@@ -17,5 +17,5 @@ SERVICE: Final = "qdrant.Points"
 
 def point_methods(engine: Engine) -> dict[str, Handler]:
     """Return the handlers by full path; the methods that are missing here are not implemented."""
-    methods = {**write_methods(engine), **read_methods(engine), **index_methods()}
+    methods = {**write_methods(engine), **read_methods(engine), **index_methods(engine)}
     return {f"/{SERVICE}/{method}": handler for method, handler in methods.items()}

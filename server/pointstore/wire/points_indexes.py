@@ -1,69 +1,54 @@
-"""The RPCs of payload indexes, which this version does not have.
-
-They are refused after everything that makes a request malformed has been looked at, so that a client's mistake is told
-apart from a missing feature.
-"""
+"""The RPCs of payload indexes: writes like those of points, except that a collection without shards takes them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, cast
 
-from pointstore.core.errors import BadRequestError, ConversionError, UnsupportedError
 from pointstore.core.path import parse_path
+from pointstore.core.update import CreateField, DropField
 from pointstore.wire.decode_routing import check_ordering
+from pointstore.wire.field_schema import decode_field_schema
 from pointstore.wire.unary import unary
 from qdrant_grpc import collections_pb2, points_pb2
 
 if TYPE_CHECKING:
+    from pointstore.core.update import Update
+    from pointstore.engine.engine import Engine
     from pointstore.wire.unary import Handler
 
-_FIELD_TYPES: Final = ("Keyword", "Integer", "Float", "Geo", "Text", "Bool", "Datetime", "Uuid")
-"""Names by number."""
-
-_TOKENIZERS: Final = frozenset(collections_pb2.TokenizerType.values())
+    _Request = points_pb2.CreateFieldIndexCollection | points_pb2.DeleteFieldIndexCollection
 
 
-def index_methods() -> dict[str, Handler]:
+def index_methods(engine: Engine) -> dict[str, Handler]:
     """Return the handlers by method name."""
+    indexes = _Indexes(engine)
     return {
-        "CreateFieldIndex": unary(points_pb2.CreateFieldIndexCollection, _create),
-        "DeleteFieldIndex": unary(points_pb2.DeleteFieldIndexCollection, _delete),
+        "CreateFieldIndex": unary(points_pb2.CreateFieldIndexCollection, indexes.create),
+        "DeleteFieldIndex": unary(points_pb2.DeleteFieldIndexCollection, indexes.delete),
     }
 
 
-def _create(request: points_pb2.CreateFieldIndexCollection) -> NoReturn:
-    parse_path(request.field_name)
-    _check_field_type(request)
-    check_ordering(request.ordering)
-    msg = "CreateFieldIndex is not implemented yet"
-    raise UnsupportedError(msg)
+class _Indexes:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
+    def create(self, request: points_pb2.CreateFieldIndexCollection) -> points_pb2.PointsOperationResponse:
+        path = parse_path(request.field_name)
+        schema = decode_field_schema(request)
+        return self._written(request, CreateField(path, schema))
 
-def _delete(request: points_pb2.DeleteFieldIndexCollection) -> NoReturn:
-    parse_path(request.field_name)
-    check_ordering(request.ordering)
-    msg = "DeleteFieldIndex is not implemented yet"
-    raise UnsupportedError(msg)
+    def delete(self, request: points_pb2.DeleteFieldIndexCollection) -> points_pb2.PointsOperationResponse:
+        return self._written(request, DropField(parse_path(request.field_name)))
 
-
-def _check_field_type(request: points_pb2.CreateFieldIndexCollection) -> None:
-    """Check the two fields that both say what kind of index it is (specification part 1, 8.16)."""
-    if not request.HasField("field_type"):
-        msg = "cannot convert field_type"
-        raise ConversionError(msg)
-    params = request.field_index_params.WhichOneof("index_params")
-    if request.field_type not in range(len(_FIELD_TYPES)):
-        if params is not None:
-            msg = "field type is missing"
-            raise ConversionError(msg)
-        msg = "Can't auto-detect field type, please specify `field_schema` in the request"
-        raise BadRequestError(msg)
-    kind = _FIELD_TYPES[request.field_type]
-    if params is not None and params != f"{kind.lower()}_index_params":
-        msg = f"field_type ({kind}) and field_index_params do not match"
-        raise ConversionError(msg)
-    if params == "text_index_params":
-        tokenizer = request.field_index_params.text_index_params.tokenizer
-        if not tokenizer or tokenizer not in _TOKENIZERS:
-            msg = "unknown tokenizer type"
-            raise ConversionError(msg)
+    def _written(self, request: _Request, update: Update) -> points_pb2.PointsOperationResponse:
+        check_ordering(request.ordering)
+        collection = self._engine.collection(request.collection_name)
+        timeout_s = request.timeout if request.HasField("timeout") else None
+        (result,) = collection.write([update], wait=request.wait, timeout_s=timeout_s)
+        if collection.config().sharding_method == collections_pb2.Custom:
+            # The reference keeps the definition for the shards to come, and no shard has a log yet.
+            message = points_pb2.UpdateResult(status=points_pb2.Acknowledged)
+        else:
+            status = cast("points_pb2.UpdateStatus.ValueType", result.status)
+            message = points_pb2.UpdateResult(operation_id=result.seq, status=status)
+        return points_pb2.PointsOperationResponse(result=message, usage=points_pb2.Usage())

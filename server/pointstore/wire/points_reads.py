@@ -1,7 +1,7 @@
 """The read RPCs of the Points service: points by id, in id order, counted, and by similarity.
 
 Validation and conversion come before the collection is looked up, so a malformed request for a missing collection is
-malformed; except that Scroll and Count look at consistency and shard keys last (specification part 2, 1.2).
+malformed; except that Scroll, Count and Facet look at consistency and shard keys last (specification part 2, 1.2).
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pointstore.core.errors import BadRequestError, NotFoundError, OperationTimeoutError, UnsupportedError
+from pointstore.core.errors import BadRequestError, NotFoundError, OperationTimeoutError, WrongInputError
 from pointstore.core.path import parse_path
 from pointstore.core.query import ALL_PAYLOAD, Page, ScrollRequest
 from pointstore.engine.strict import Read, Searches
 from pointstore.wire.decode_filters import decode_filter
 from pointstore.wire.decode_ids import decode_point_id
+from pointstore.wire.decode_order import decode_order_by
 from pointstore.wire.decode_queries import decode_query, decode_search
 from pointstore.wire.decode_routing import ShardKeys, check_consistency, check_read_shards, decode_shard_keys
 from pointstore.wire.decode_selectors import decode_selectors
-from pointstore.wire.encode_points import encode_hits, encode_page, encode_records, encode_scored
+from pointstore.wire.encode_points import encode_hits, encode_page, encode_records, encode_scored, write_facet_hit
 from pointstore.wire.validate import validate
 from qdrant_grpc import points_pb2
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pointstore.engine.engine import Engine
     from pointstore.wire.unary import Handler
 
-    _Routed = points_pb2.GetPoints | points_pb2.ScrollPoints | points_pb2.CountPoints
+    _Routed = points_pb2.GetPoints | points_pb2.ScrollPoints | points_pb2.CountPoints | points_pb2.FacetCounts
     _Timed = (
         _Routed
         | points_pb2.SearchPoints
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
     )
 
 _DEFAULT_PAGE = 10
+_DEFAULT_FACETS = 10
+_OFFSET_IN_ORDER = (
+    "Cannot use an `offset` when using `order_by`. Set `order_by.start_from` to the last value that was returned, and "
+    "leave out the ids already seen at that value with a filter"
+)
 
 
 def read_methods(engine: Engine) -> dict[str, Handler]:
@@ -50,6 +56,7 @@ def read_methods(engine: Engine) -> dict[str, Handler]:
         "Get": reads.get,
         "Scroll": reads.scroll,
         "Count": reads.count,
+        "Facet": reads.facet,
         "Search": reads.search,
         "SearchBatch": reads.search_batch,
         "Query": reads.query,
@@ -83,10 +90,7 @@ class _Reads:
         offset = decode_point_id(request.offset) if request.HasField("offset") else None
         condition = decode_filter(request.filter) if request.HasField("filter") else None
         selectors = decode_selectors(request, payload=ALL_PAYLOAD)
-        if request.HasField("order_by"):
-            parse_path(request.order_by.key)
-            msg = "`order_by` is not implemented yet"
-            raise UnsupportedError(msg)
+        order_by = decode_order_by(request.order_by) if request.HasField("order_by") else None
         limit = request.limit if request.HasField("limit") else _DEFAULT_PAGE
         collection = self._engine.collection(request.collection_name)
         given = request.limit if request.HasField("limit") else None
@@ -95,7 +99,9 @@ class _Reads:
         if _selects_nothing(_shard_keys(request)):
             return encode_page(Page([], None), started)
         _check_timeout(request, "scroll")
-        return encode_page(collection.scroll(ScrollRequest(condition, offset, limit, selectors)), started)
+        if order_by is not None and offset is not None:
+            raise WrongInputError(_OFFSET_IN_ORDER)
+        return encode_page(collection.scroll(ScrollRequest(condition, offset, limit, selectors, order_by)), started)
 
     def count(self, body: bytes, _context: ServicerContext) -> bytes:
         started = perf_counter()
@@ -110,6 +116,25 @@ class _Reads:
         _check_timeout(request, "count")
         count = 0 if nothing else collection.count(condition)
         reply = points_pb2.CountResponse(result=points_pb2.CountResult(count=count))
+        reply.time = perf_counter() - started
+        return reply.SerializeToString()
+
+    def facet(self, body: bytes, _context: ServicerContext) -> bytes:
+        started = perf_counter()
+        request = points_pb2.FacetCounts.FromString(body)
+        validate(request)
+        key = parse_path(request.key)
+        condition = decode_filter(request.filter) if request.HasField("filter") else None
+        limit = request.limit if request.HasField("limit") else _DEFAULT_FACETS
+        collection = self._engine.collection(request.collection_name)
+        collection.check_read(Read(limit, condition, timeout_s=_timeout_s(request)))
+        _check_consistency(request)
+        nothing = _selects_nothing(_shard_keys(request))
+        # Without a limit there is nothing to count, and the reference does not even ask for an index then.
+        hits = [] if nothing or not limit else collection.facet(key, condition, limit)
+        reply = points_pb2.FacetResponse()
+        for value, count in hits:
+            write_facet_hit(value, count, reply.hits.add())
         reply.time = perf_counter() - started
         return reply.SerializeToString()
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 SERVICES: Final = ("qdrant.Qdrant", "qdrant.Collections", "qdrant.Points", "qdrant.Snapshots")
 
 _MISSING: Final = {
-    "Facet": "facets",
     "SearchMatrixPairs": "distance matrices",
     "SearchMatrixOffsets": "distance matrices",
     "SearchGroups": "groups",
