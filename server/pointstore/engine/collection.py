@@ -252,6 +252,7 @@ class Collection:
         """
         self._prepare(condition)
         with self.view() as view:
+            self.charge_read(view.snapshot.config, strict.read_cost(condition))
             return facet(view, key, condition, limit)
 
     def prepare(self, conditions: Iterable[Filter | None]) -> None:

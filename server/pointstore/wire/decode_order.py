@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pointstore.core.datetimes import parse_datetime
 from pointstore.core.errors import ConversionError

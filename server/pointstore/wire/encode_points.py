@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pointstore.core.point import format_point_id, point_id_number
 from pointstore.core.vector import FLOAT_BYTES, Dense, Sparse
+from qdrant_grpc import points_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pointstore.core.point import PointId
     from pointstore.core.query import Page, Record, ScoredRecord
     from pointstore.core.vector import NamedVectors, Vector
-    from qdrant_grpc import points_pb2
 
 _ONE_BYTE_MAX: Final = 0x7F
 _ONE_BYTE: Final = tuple(bytes([number]) for number in range(_ONE_BYTE_MAX + 1))
@@ -110,15 +110,21 @@ def encode_page(page: Page, started: float) -> bytes:
     return following + b"".join(records) + _time(_SCROLL_TIME_TAG, started)
 
 
-def write_facet_hit(value: str | int | bool, count: int, message: points_pb2.FacetHit) -> None:
-    """Fill one value of a facet; a bool is an int in Python, so it is asked for first."""
-    if isinstance(value, bool):
-        message.value.bool_value = value
-    elif isinstance(value, int):
-        message.value.integer_value = value
-    else:
-        message.value.string_value = value
-    message.count = count
+def encode_facets(hits: Iterable[tuple[str | int | bool, int]], started: float) -> bytes:
+    """Encode the reply of Facet."""
+    reply = points_pb2.FacetResponse()
+    for value, count in hits:
+        hit = reply.hits.add(count=count)
+        match value:
+            # True is an int in Python.
+            case bool():
+                hit.value.bool_value = value
+            case int():
+                hit.value.integer_value = value
+            case str():
+                hit.value.string_value = value
+    reply.time = perf_counter() - started
+    return reply.SerializeToString()
 
 
 def _hits(records: Sequence[ScoredRecord]) -> bytes:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pointstore.core.catalog import FieldInfo
     from qdrant_grpc import points_pb2
 
-_MEMBERS: Final = {kind: f"{kind.name.lower()}_index_params" for kind in FieldType}
+_MEMBERS: Final[dict[int, str]] = {kind: f"{kind.name.lower()}_index_params" for kind in FieldType}
 _BOTH_OFF: Final = "the 'lookup' and 'range' capabilities can't be both disabled"
 
 

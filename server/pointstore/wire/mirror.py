@@ -1,4 +1,4 @@
-"""Messages and the dataclasses of `core/schema.py` and `core/fields.py`, converted into each other by equal field names.
+"""Messages and the dataclasses of `core/schema.py` and `core/fields.py`, converted by equal field names.
 
 `None` is an absent field, both ways. What a plan cannot tell from the types is in two small tables: readers of enum
 numbers, with their error texts, and readers and writers of the few messages that are shaped differently. Dataclass

@@ -19,7 +19,7 @@ from pointstore.wire.decode_order import decode_order_by
 from pointstore.wire.decode_queries import decode_query, decode_search
 from pointstore.wire.decode_routing import ShardKeys, check_consistency, check_read_shards, decode_shard_keys
 from pointstore.wire.decode_selectors import decode_selectors
-from pointstore.wire.encode_points import encode_hits, encode_page, encode_records, encode_scored, write_facet_hit
+from pointstore.wire.encode_points import encode_facets, encode_hits, encode_page, encode_records, encode_scored
 from pointstore.wire.validate import validate
 from qdrant_grpc import points_pb2
 
@@ -132,11 +132,7 @@ class _Reads:
         nothing = _selects_nothing(_shard_keys(request))
         # Without a limit there is nothing to count, and the reference does not even ask for an index then.
         hits = [] if nothing or not limit else collection.facet(key, condition, limit)
-        reply = points_pb2.FacetResponse()
-        for value, count in hits:
-            write_facet_hit(value, count, reply.hits.add())
-        reply.time = perf_counter() - started
-        return reply.SerializeToString()
+        return encode_facets(hits, started)
 
     def search(self, body: bytes, _context: ServicerContext) -> bytes:
         started = perf_counter()
