@@ -119,8 +119,8 @@ def measure_throughput(session: Session) -> list[Row]:
     if ratio > CREDIBLE_MAX:
         raise MeasurementError(f"{ratio:.2f} x is more than two workers can give: the machine was busy; {ratios}")
     how = (
-        "the kernel spreads 4 connections over the workers by a hash, so runs differ: a round is a run with two on each "
-        f"worker (within {TRIES_MAX} tries) and then one with a lone worker, all pinned; median of {ROUNDS} rounds"
+        "the kernel spreads 4 connections over the workers by a hash, so runs differ: a round is a run with two on "
+        f"each worker (within {TRIES_MAX} tries) and then one with a lone worker, all pinned; median of {ROUNDS} rounds"
     )
     details: dict[str, Detail] = {
         "ratio by round": ratios,

@@ -125,7 +125,7 @@ def test_aliases(remote: QdrantClient, local: QdrantClient, name: str) -> None:
     assert_same(remote, local, lambda c: aliases(c, name))
     assert aliases(remote, name) == [(first, name), (second, name)]
     for client in (remote, local):
-        client.upsert(first, [models.PointStruct(id=1, vector=[1, 2])])
+        client.upsert(first, [models.PointStruct(id=1, vector=[1.0, 2.0])])
         client.update_collection_aliases(
             [
                 models.RenameAliasOperation(

@@ -8,6 +8,8 @@ import grpc
 import pytest
 from qdrant_client import models
 
+from tests.compat.comparing import point
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 def filled(remote: QdrantClient, name: str) -> Iterator[str]:
     """Return the name of a collection with three points."""
     remote.create_collection(name, models.VectorParams(size=2, distance=models.Distance.DOT))
-    remote.upsert(name, [models.PointStruct(id=i, vector=[i, 1], payload={"a": i}) for i in range(3)])
+    remote.upsert(name, [point(i, [i, 1], {"a": i}) for i in range(3)])
     yield name
     remote.delete_collection(name)
 
@@ -28,11 +30,10 @@ def refused(call: Callable[[], Any]) -> str:
     with pytest.raises(grpc.RpcError) as error:
         call()
     assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    text: str = error.value.details()
-    return text
+    return str(error.value.details())
 
 
-CONDITIONS = {
+CONDITIONS: dict[str, Any] = {
     "match": models.FieldCondition(key="a", match=models.MatchValue(value=1)),
     "range": models.FieldCondition(key="a", range=models.Range(gt=1)),
     "is_empty": models.IsEmptyCondition(is_empty=models.PayloadField(key="a")),

@@ -33,7 +33,7 @@ DENSE = {
     for size, distance in ((7, "Euclid"), (6, "Cosine"), (5, "Dot"), (4, "Manhattan"))
     for datatype in ("Float32", "Float16", "Uint8")
 }
-KEYS = (
+KEYS: tuple[str, ...] = (
     "nested",
     "nested.a",
     "nested.a.b",
@@ -125,7 +125,9 @@ def engines(remote: QdrantClient, name: str, tmp_path: Path) -> Iterator[Engines
     remote.create_collection(
         name,
         {
-            key: models.VectorParams(size=size, distance=distance, datatype=datatype.lower())
+            key: models.VectorParams(
+                size=size, distance=models.Distance(distance), datatype=models.Datatype(datatype.lower())
+            )
             for key, (size, distance, datatype) in DENSE.items()
         }
         | {MULTI: models.VectorParams(size=3, distance=models.Distance.COSINE, multivector_config=multi)},
@@ -222,7 +224,7 @@ def assert_same_search(engines: Engines, rng: random.Random, ids: list[Any], usi
         limit=limit,
         offset=offset,
         score_threshold=threshold,
-        query_filter=some and models.Filter(must=[models.HasIdCondition(has_id=some)]),
+        query_filter=models.Filter(must=[models.HasIdCondition(has_id=some)]) if some else None,
     ).points
     as_set = some and {uuid.UUID(i) if isinstance(i, str) else i for i in some}
     condition = edge.Filter(must=[edge.HasIdCondition(as_set)]) if as_set else None

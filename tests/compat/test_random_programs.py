@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     Call = Callable[[QdrantClient], object]
-    Id = int | str
+    Id = Any
 
 PROGRAMS = int(os.environ.get("COMPAT_PROGRAMS", "3"))
 STEPS = 120
@@ -79,7 +79,10 @@ class Program:
         if self.rng.random() < 0.5:
             return lambda c: c.upsert(self.name, points)
         # The columns of a batch: every point has every vector of it.
-        rows = {EUCLID: [random_row(self.rng, 8) for _ in chosen], "dot": [random_row(self.rng, 5) for _ in chosen]}
+        rows: Any = {
+            EUCLID: [random_row(self.rng, 8) for _ in chosen],
+            "dot": [random_row(self.rng, 5) for _ in chosen],
+        }
         payloads = [random_payload(self.rng) for _ in chosen]
         return lambda c: c.upsert(self.name, models.Batch(ids=chosen, vectors=rows, payloads=payloads))
 
@@ -208,7 +211,7 @@ def test_search_by_id(remote: QdrantClient, local: QdrantClient, name: str) -> N
     points = [random_point(rng, point_id) for point_id in point_ids(rng)]
     for client in (remote, local):
         client.upsert(name, points)
-    having: Sequence[models.PointStruct] = [point for point in points if EUCLID in point.vector]  # type: ignore[operator]
+    having: Sequence[models.PointStruct] = [point for point in points if EUCLID in point.vector]
     for point in having[:8]:
         assert_same(remote, local, lambda c: c.query_points(name, point.id, using=EUCLID, limit=7))  # noqa: B023
         assert point.id not in [hit.id for hit in remote.query_points(name, point.id, using=EUCLID, limit=50).points]

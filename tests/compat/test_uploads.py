@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from qdrant_client import AsyncQdrantClient, models
 
-from tests.compat.comparing import assert_same, create_mixed, point_ids, random_point, random_row
+from tests.compat.comparing import assert_same, create_mixed, point, point_ids, random_point, random_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,13 +30,13 @@ def test_forms_of_an_upsert(remote: QdrantClient, local: QdrantClient, name: str
     rows = [random_row(rng, 4) for _ in range(12)]
     uuid_text = "0b3d2d2e-5f0a-4b6c-9f5e-1d2c3b4a5968"
     forms: list[Any] = [
-        [models.PointStruct(id=1, vector=rows[0], payload={"a": 1}), models.PointStruct(id=2, vector=rows[1])],
+        [point(1, rows[0], {"a": 1}), point(2, rows[1])],
         models.Batch(ids=[3, 4], vectors=rows[2:4], payloads=[{"b": [1, 2]}, {}]),
         models.Batch(ids=[5, uuid_text.upper().replace("-", "")], vectors=rows[4:6]),
-        [models.PointStruct(id=uuid_text, vector=rows[6], payload={"again": True})],
-        [models.PointStruct(id=7, vector={"": rows[7]})],
+        [point(uuid_text, rows[6], {"again": True})],
+        [point(7, {"": rows[7]})],
         # The last one of an id wins.
-        [models.PointStruct(id=1, vector=rows[8], payload={"n": 1}), models.PointStruct(id=1, vector=rows[9])],
+        [point(1, rows[8], {"n": 1}), point(1, rows[9])],
     ]
     for client in (remote, local):
         create_plain(client, name)
@@ -48,7 +48,7 @@ def test_forms_of_an_upsert(remote: QdrantClient, local: QdrantClient, name: str
     found = {record.id: record for record in remote.scroll(name, limit=100, with_vectors=True)[0]}
     assert set(found) == {1, 2, 3, 4, 5, 7, uuid_text}
     for point_id, row in ((1, rows[9]), (5, rows[4]), (7, rows[7]), (uuid_text, rows[6])):
-        np.testing.assert_allclose(found[point_id].vector, np.array(row) / np.linalg.norm(row), rtol=1e-5)
+        np.testing.assert_allclose(np.array(found[point_id].vector), np.array(row) / np.linalg.norm(row), rtol=1e-5)
     assert not found[1].payload
     assert found[uuid_text].payload == {"again": True}
     remote.delete_collection(name)
@@ -57,12 +57,12 @@ def test_forms_of_an_upsert(remote: QdrantClient, local: QdrantClient, name: str
 def test_conditional_upserts(remote: QdrantClient, name: str) -> None:
     create_plain(remote, name)
     put: Callable[..., Any] = remote.upsert
-    put(name, [models.PointStruct(id=1, vector=[1, 0, 0, 0], payload={"v": 1})])
-    both = [models.PointStruct(id=i, vector=[1, 0, 0, 0], payload={"v": 2}) for i in (1, 2)]
+    put(name, [point(1, [1, 0, 0, 0], {"v": 1})])
+    both = [point(i, [1, 0, 0, 0], {"v": 2}) for i in (1, 2)]
     put(name, both, update_mode=models.UpdateMode.INSERT_ONLY)
     assert versions(remote, name) == {1: 1, 2: 2}
     both[0].payload = both[1].payload = {"v": 3}
-    both.append(models.PointStruct(id=3, vector=[1, 0, 0, 0]))
+    both.append(point(3, [1, 0, 0, 0]))
     put(name, both, update_mode=models.UpdateMode.UPDATE_ONLY)
     assert versions(remote, name) == {1: 3, 2: 3}
     both[0].payload = both[1].payload = {"v": 4}
@@ -145,10 +145,8 @@ def test_asynchronous_client(remote: QdrantClient, name: str) -> None:
         )
         await client.create_collection(name, models.VectorParams(size=4, distance=models.Distance.DOT))
         rows = [[float(n), 1.0, 0.0, 0.0] for n in range(60)]
-        results = await asyncio.gather(
-            *(client.upsert(name, [models.PointStruct(id=n, vector=rows[n], payload={"n": n})]) for n in range(60))
-        )
-        numbers = [result.operation_id for result in results]
+        results = await asyncio.gather(*(client.upsert(name, [point(n, rows[n], {"n": n})]) for n in range(60)))
+        numbers = [result.operation_id or 0 for result in results]
         assert sorted(numbers) == list(range(1, 61))
         assert (await client.count(name)).count == 60
         hits = await asyncio.gather(*(client.query_points(name, [1.0, 0, 0, 0], limit=k) for k in range(1, 20)))

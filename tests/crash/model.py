@@ -205,13 +205,13 @@ class Generator:
         self.ids = ids
         self._rng = rng
 
-    def operation(self, points: Points) -> Operation:
+    def operation(self, points: Points) -> Operation:  # noqa: PLR0911  one return a kind
         """Return an operation that is valid on `points`."""
         rng = self._rng
         present = list(points)
         if not present or rng.random() < 0.35:
             chosen = rng.sample(list(self.ids), rng.randint(1, 6))
-            return Put({i: Point(self._payload(), self.vectors(i)) for i in chosen})
+            return Put({i: Point(self._payload(), self.vectors()) for i in chosen})
         ids = rng.sample(present, min(len(present), rng.randint(1, 4)))
         match rng.randrange(8):
             case 0 | 1:
@@ -225,11 +225,11 @@ class Generator:
             case 5:
                 return DeleteKeys(ids, rng.sample(["n", "text", "nested"], 2))
             case 6:
-                return PutVectors({i: self.vectors(i, 0.6) for i in ids})
+                return PutVectors({i: self.vectors(0.6) for i in ids})
             case _:
                 return RemoveVectors(ids, rng.sample(NAMES, 2))
 
-    def vectors(self, point_id: Id, share: float = 0.9) -> Vectors:
+    def vectors(self, share: float = 0.9) -> Vectors:
         """Return random vectors, some of the names and at least one."""
         rng = self._rng
         made: Vectors = {
@@ -279,7 +279,7 @@ def to_payload(payload: Mapping[str, Any]) -> dict[str, json_with_int_pb2.Value]
     return {key: _to_value(value) for key, value in payload.items()}
 
 
-def _to_value(value: object) -> json_with_int_pb2.Value:
+def _to_value(value: object) -> json_with_int_pb2.Value:  # noqa: PLR0911  one return a kind
     from qdrant_grpc.json_with_int_pb2 import ListValue, Struct, Value
 
     match value:

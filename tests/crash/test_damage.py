@@ -100,7 +100,7 @@ def test_damaged_rows_quarantine_their_collection(start_server: Start, damage: s
             with pytest.raises(grpc.RpcError) as refused:
                 call()
             assert refused.value.code() is grpc.StatusCode.DATA_LOSS
-            assert "damaged" in refused.value.details()
+            assert "collection `damaged` is quarantined" in str(refused.value.details())
         if damage == "slots":
             drop = collections_pb2.DeleteCollection(collection_name="damaged")
             assert CollectionsStub(channel).Delete(drop, timeout=TIMEOUT_S).result

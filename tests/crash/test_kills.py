@@ -1,6 +1,6 @@
 """Kill -9 of any process at any moment under mixed load: nothing acknowledged is lost, nothing is half applied.
 
-`CRASH_CYCLES` sets how many cycles of load, kills, restart and comparison run (4 in `make test`), `CRASH_SEED` the first
+`CRASH_CYCLES` sets how many cycles of load, kills, restart and comparison run (4 in `make test`), `CRASH_SEED` the
 seed.
 """
 
@@ -67,20 +67,15 @@ class Churn(threading.Thread):
                     if self._stopping.wait(0.02):
                         return
                     name = f"churn-{self._cycle}-{number}"
-                    self._change(
-                        name, present=True, call=lambda name=name: stub.Create(creation(name), timeout=TIMEOUT_S)
-                    )
+                    self._change(name, True, stub.Create, creation(name))
                     if number % 2 and self.exists[name]:
-                        request = collections_pb2.DeleteCollection(collection_name=name)
-                        self._change(
-                            name, present=False, call=lambda request=request: stub.Delete(request, timeout=TIMEOUT_S)
-                        )
+                        self._change(name, False, stub.Delete, collections_pb2.DeleteCollection(collection_name=name))
         except BaseException as failure:  # noqa: BLE001  `finish` raises it in the test
             self._failure = failure
 
-    def _change(self, name: str, *, present: bool, call: Callable[[], object]) -> None:
+    def _change(self, name: str, present: bool, method: Callable[..., object], request: object) -> None:  # noqa: FBT001
         try:
-            call()
+            method(request, timeout=TIMEOUT_S)
             self.exists[name] = present
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.UNAVAILABLE:

@@ -532,6 +532,11 @@ EXECUTION = [
         "Inference error: Wrong input: Only text input is supported for bm25.",
     ),
     (
+        "query { nearest { document { model: 'bm25' options { key: 'b' value { integer_value: 2 } } } } }",
+        "INTERNAL",
+        "Inference error: Wrong input: BM25 b must be finite and in [0.0, 1.0], got 2",
+    ),
+    (
         "score_threshold: 1",
         "INVALID_ARGUMENT",
         f"Bad request: {NO_QUERY}",

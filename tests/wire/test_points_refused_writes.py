@@ -321,9 +321,14 @@ INFERENCE = [
         "Wrong input: Only text input is supported for BM25.",
     ),
     (
-        "document { model: 'Qdrant/BM25' text: 'a' }",
-        "UNIMPLEMENTED",
-        "inference model `Qdrant/BM25` is not implemented yet",
+        "document { model: 'Qdrant/BM25' text: 'a' options { key: 'k' value { integer_value: -1 } } }",
+        "INVALID_ARGUMENT",
+        "Wrong input: BM25 k1 must be finite and >= 0, got -1",
+    ),
+    (
+        "document { model: 'bm25' text: 'a' options { key: 'lowercase' value { string_value: 'no' } } }",
+        "INVALID_ARGUMENT",
+        "Wrong input: Invalid BM25 config: `lowercase` must be a boolean",
     ),
 ]
 

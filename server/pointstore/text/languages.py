@@ -11,7 +11,8 @@ from importlib.resources import files
 from threading import Lock
 from typing import Final
 
-from Stemmer import Stemmer
+import snowballstemmer
+from py_rust_stemmers import SnowballStemmer
 
 from pointstore.core.errors import ConversionError
 
@@ -85,9 +86,6 @@ _STEMMER_CODES: Final = {
     "turkish": "tr",
 }
 _STEMMER_NAMES: Final = {code: name for name, code in _STEMMER_CODES.items()}
-
-# What clients that stem for themselves mean by these languages, where a later Snowball has changed the default.
-_ALGORITHMS: Final = {"dutch": "dutch_porter"}
 
 _COMMAS_BELOW: Final = str.maketrans("şţ", "șț")
 
@@ -168,12 +166,15 @@ def effective_stopwords(languages: Iterable[str], custom: Iterable[str], *, lowe
 @lru_cache
 def stemmer(language: str) -> Callable[[str], str]:
     """Return the function that stems one lower-case word; `language` is a full name. Any thread may call it."""
-    stem: Callable[[str], str] = Stemmer(_ALGORITHMS.get(language, language), 0).stemWord
-    # A stemmer keeps the word it works on.
+    if language != "armenian":
+        stem: Callable[[str], str] = SnowballStemmer(language).stem_word
+        return stem
+    stem_armenian: Callable[[str], str] = snowballstemmer.stemmer(language).stemWord
+    # This one, the only one that the other library lacks, keeps the word it works on.
     lock = Lock()
 
     def locked(word: str) -> str:
         with lock:
-            return stem(word)
+            return stem_armenian(word)
 
     return locked

@@ -12,7 +12,7 @@ import numpy as np
 
 from pointstore.core.errors import BadRequestError, ConversionError
 from pointstore.core.vector import FLOAT_BYTES, Dense, Multi, Sparse, sparse
-from pointstore.wire.decode_inference import inference_error, is_local_text, query_inference_error
+from pointstore.wire.decode_inference import infer_stored, is_local_text, query_inference_error
 from pointstore.wire.points_view_pb2 import SearchVectorView
 from pointstore.wire.vector_rules import legacy_multi_violation, multi_violation, sparse_violation
 
@@ -38,7 +38,8 @@ def decode_vectors(view: VectorsView, *, direct_inference: bool) -> tuple[NamedV
 
     Raises:
         ConversionError: no variant, a malformed vector, an unnamed sparse vector.
-        InferenceError: a vector would have to be computed.
+        WrongInputError: a document that cannot be computed as it asks for.
+        InferenceError: a vector would have to be computed by a model that the server does not have.
 
     """
     variant = view.WhichOneof("vectors_options")
@@ -68,7 +69,8 @@ def decode_vector(view: VectorView) -> Vector:
 
     Raises:
         ConversionError: a malformed vector.
-        InferenceError: the vector would have to be computed.
+        WrongInputError: a document that cannot be computed as it asks for.
+        InferenceError: the vector would have to be computed by a model that the server does not have.
 
     """
     if view.HasField("indices") or view.HasField("vectors_count"):
@@ -83,7 +85,7 @@ def decode_vector(view: VectorView) -> Vector:
         case None:
             return _decode_deprecated(view)
         case kind:
-            raise inference_error(kind, getattr(view, kind))
+            return infer_stored(kind, getattr(view, kind))
 
 
 def _whole_floats(data: bytes) -> bytes:
