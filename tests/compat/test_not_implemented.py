@@ -33,32 +33,6 @@ def refused(call: Callable[[], Any]) -> str:
     return str(error.value.details())
 
 
-CONDITIONS: dict[str, Any] = {
-    "match": models.FieldCondition(key="a", match=models.MatchValue(value=1)),
-    "range": models.FieldCondition(key="a", range=models.Range(gt=1)),
-    "is_empty": models.IsEmptyCondition(is_empty=models.PayloadField(key="a")),
-    "has_vector": models.HasVectorCondition(has_vector=""),
-}
-
-
-@pytest.mark.parametrize("kind", CONDITIONS)
-def test_filters(remote: QdrantClient, filled: str, kind: str) -> None:
-    condition = CONDITIONS[kind]
-    nested = models.Filter(must=[models.HasIdCondition(has_id=[1]), models.Filter(should=[condition])])
-    for each in (models.Filter(must=[condition]), models.Filter(must_not=[condition]), nested):
-        for call in (
-            lambda f: remote.scroll(filled, f),
-            lambda f: remote.count(filled, f),
-            lambda f: remote.query_points(filled, [1.0, 1.0], query_filter=f),
-            lambda f: remote.delete(filled, f),
-            lambda f: remote.set_payload(filled, {"x": 1}, f),
-            lambda f: remote.clear_payload(filled, f),
-        ):
-            assert kind in refused(lambda: call(each))  # noqa: B023  called at once
-    # Nothing was written.
-    assert [record.payload for record in remote.scroll(filled)[0]] == [{"a": 0}, {"a": 1}, {"a": 2}]
-
-
 def test_queries(remote: QdrantClient, filled: str) -> None:
     queries: dict[str, Any] = {
         "recommend": models.RecommendQuery(recommend=models.RecommendInput(positive=[1])),
@@ -79,10 +53,7 @@ def test_queries(remote: QdrantClient, filled: str) -> None:
 
 def test_services(remote: QdrantClient, filled: str) -> None:
     for call in (
-        lambda: remote.create_payload_index(filled, "a", models.PayloadSchemaType.INTEGER),
-        lambda: remote.facet(filled, "a"),
         lambda: remote.search_matrix_pairs(filled),
         lambda: remote.query_points_groups(filled, "a", query=[1.0, 1.0]),
-        lambda: remote.scroll(filled, order_by="a"),
     ):
         assert refused(call)

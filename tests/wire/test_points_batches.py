@@ -68,9 +68,9 @@ BAD_OPERATIONS = [
         "Not found: No point with id 42 found",
     ),
     (
-        "delete_points { points { filter { must { is_null { key: 'a' } } } } }",
-        "UNIMPLEMENTED",
-        "filter condition `is_null` is not implemented yet",
+        "delete_points { points { filter { must { is_null { key: 'a[' } } } } }",
+        "INVALID_ARGUMENT",
+        "Invalid json path: 'a['",
     ),
 ]
 

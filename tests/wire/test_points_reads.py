@@ -96,22 +96,6 @@ BAD_FILTERS = [
     ("must { nested { key: 'a' } }", "INVALID_ARGUMENT", "Nested condition must have a filter"),
     ("must { is_empty { key: '' } }", "INVALID_ARGUMENT", "Invalid json path: ''"),
 ]
-NOT_YET = [
-    ("match", "field { key: 'a' match { keyword: 'x' } }"),
-    ("range", "field { key: 'a' range { lt: 1 } }"),
-    ("geo_bounding_box", "field { key: 'a' geo_bounding_box { top_left {} bottom_right {} } }"),
-    ("geo_radius", "field { key: 'a' geo_radius { center {} } }"),
-    ("values_count", "field { key: 'a' values_count { lt: 1 } }"),
-    ("datetime_range", "field { key: 'a' datetime_range {} }"),
-    ("is_empty", "field { key: 'a' is_empty: true }"),
-    ("is_null", "field { key: 'a' is_null: false }"),
-    ("is_empty", "is_empty { key: 'a' }"),
-    ("is_null", "is_null { key: 'a' }"),
-    ("nested", "nested { key: 'a' filter {} }"),
-    ("has_vector", "has_vector { has_vector: 'a' }"),
-    ("slice", "slice { total: 2 index: 1 }"),
-]
-
 
 @pytest.mark.parametrize(("condition", "code", "text"), BAD_FILTERS)
 @pytest.mark.parametrize(("method", "request_text"), READS[1:])
@@ -119,13 +103,6 @@ def test_filters_are_refused_before_the_lookup(  # noqa: PLR0913, PLR0917  two t
     calls: Calls, method: str, request_text: str, condition: str, code: str, text: str
 ) -> None:
     assert calls.refused(method, f"{request_text} filter {{ {condition} }}") == (code, text)
-
-
-@pytest.mark.parametrize(("kind", "condition"), NOT_YET)
-@pytest.mark.parametrize(("method", "request_text"), READS[1:])
-def test_conditions_not_implemented(points: Calls, method: str, request_text: str, kind: str, condition: str) -> None:
-    refusal = ("UNIMPLEMENTED", f"filter condition `{kind}` is not implemented yet")
-    assert points.refused(method, f"{request_text} filter {{ should {{ {condition} }} }}") == refusal
 
 
 BODY = "Validation error in body: ["
@@ -602,10 +579,6 @@ def test_other_queries_are_refused_by_name(points: Calls, query: str) -> None:
     )
 
 
-def test_order_by_is_refused_by_name(points: Calls) -> None:
-    assert points.refused("Scroll", "order_by { key: 'a' }") == ("UNIMPLEMENTED", "`order_by` is not implemented yet")
-
-
 @pytest.mark.parametrize(
     ("method", "request_text"),
     [
@@ -616,11 +589,8 @@ def test_order_by_is_refused_by_name(points: Calls) -> None:
         ("Discover", "limit: 1"),
         ("DiscoverBatch", ""),
         ("QueryGroups", "group_by: 'a'"),
-        ("Facet", "key: 'a'"),
         ("SearchMatrixPairs", ""),
         ("SearchMatrixOffsets", ""),
-        ("CreateFieldIndex", "field_name: 'a' field_type: FieldTypeKeyword"),
-        ("DeleteFieldIndex", "field_name: 'a'"),
     ],
 )
 def test_methods_that_do_not_exist_yet(points: Calls, method: str, request_text: str) -> None:
