@@ -22,6 +22,7 @@ from tests.crash.model import (
     COSINE,
     EUCLID,
     Generator,
+    creation,
     from_id,
     from_point,
     order_key,
@@ -32,6 +33,7 @@ from tests.crash.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tests.conftest import Server
     from tests.crash.model import Id, Operation, Points, Vectors
 
 TIMEOUT_S = 20.0
@@ -212,6 +214,17 @@ def writing(address: str, collection: str, writers: list[Writer], count: int = 4
     finally:
         for writer in writers:
             writer.finish()
+
+
+def fill(server: Server, name: str, calls: int = 30) -> list[Writer]:
+    """Create a collection, write to it until it has indexes, return the writers that know what it holds."""
+    create(server.address, creation(name))
+    writers: list[Writer] = []
+    with writing(server.address, name, writers, count=2, seed=7):
+        wait_until(lambda: min(len(writer.calls) for writer in writers) > calls, "enough was written")
+    wait_until(lambda: info(server.address, name).indexed_vectors_count > 0, f"{name} has an index")
+    wait_for_green(server.address, name)
+    return writers
 
 
 def verify(address: str, collection: str, writers: list[Writer]) -> Points:

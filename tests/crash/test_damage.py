@@ -10,9 +10,7 @@ import pytest
 from qdrant_grpc import collections_pb2, points_pb2
 from qdrant_grpc.collections_service_pb2_grpc import CollectionsStub
 from qdrant_grpc.points_service_pb2_grpc import PointsStub
-from tests.conftest import wait_until
-from tests.crash.driver import TIMEOUT_S, Writer, channel_to, create, verify, wait_for_green, writing
-from tests.crash.model import creation
+from tests.crash.driver import TIMEOUT_S, channel_to, fill, verify, wait_for_green
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,21 +23,6 @@ if TYPE_CHECKING:
 SETTINGS = {"POINTSTORE__OPTIMIZER__SEAL_BYTES": "2048", "POINTSTORE__OPTIMIZER__POLL_INTERVAL_S": "0.05"}
 
 
-def fill(server: Server, name: str, calls: int = 60) -> list[Writer]:
-    """Create a collection, write to it until it has indexes, return the writers that know what it holds."""
-    create(server.address, creation(name))
-    writers: list[Writer] = []
-    with writing(server.address, name, writers, count=2, seed=7):
-        wait_until(lambda: min(len(writer.calls) for writer in writers) > calls, "enough was written")
-    assert wait_for_green(server.address, name).indexed_vectors_count > 0
-    return writers
-
-
-def indexes(server: Server) -> list[Path]:
-    """Return all index files."""
-    return sorted(server.data_dir.glob("collections/*/segments/*/index.faiss"))
-
-
 def flip(path: Path, position: int) -> None:
     """Change one bit of a file."""
     content = bytearray(path.read_bytes())
@@ -47,69 +30,84 @@ def flip(path: Path, position: int) -> None:
     path.write_bytes(content)
 
 
+def truncate(path: Path) -> None:
+    """Cut the end of a file off."""
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def indexes(directory: Path) -> list[Path]:
+    """Return the index files of a collection."""
+    return sorted(directory.glob("segments/*/index.faiss"))
+
+
 def test_indexes_are_rebuilt(start_server: Start) -> None:
     """Deleting every index file, or damaging one, loses nothing."""
     server = start_server(**SETTINGS)
-    writers = fill(server, "rebuilt")
-    for damage in ("delete", "flip", "truncate"):
-        assert server.terminate() == 0
-        before = indexes(server)
-        assert before
-        for path in before:
-            match damage:
-                case "delete":
-                    path.unlink()
-                case "flip":
-                    flip(path, path.stat().st_size // 2)
-                case _:
-                    path.write_bytes(path.read_bytes()[:-100])
-        server.start()
-        verify(server.address, "rebuilt", writers)
-        wait_for_green(server.address, "rebuilt")
-        rebuilt = indexes(server)
-        assert rebuilt
-        assert not set(rebuilt) & set(before)
-        verify(server.address, "rebuilt", writers)
-
-
-@pytest.mark.parametrize("damage", ["rows", "slots", "store"])
-def test_damaged_rows_quarantine_their_collection(start_server: Start, damage: str) -> None:
-    server = start_server(**SETTINGS)
-    damaged_writers = fill(server, "damaged", calls=30)
-    directory = next((server.data_dir / "collections").iterdir())
+    damages: dict[str, Callable[[Path], None]] = {
+        "deleted": lambda path: path.unlink(),
+        "flipped": lambda path: flip(path, path.stat().st_size // 2),
+        "cut": truncate,
+    }
+    writers = {}
+    before = {}
+    directories = {}
+    for name in damages:
+        known = set((server.data_dir / "collections").iterdir())
+        writers[name] = fill(server, name)
+        (directories[name],) = set((server.data_dir / "collections").iterdir()) - known
     assert server.terminate() == 0
-    victim = {
-        "rows": next(directory.glob("segments/*/vectors.npy")),
-        "slots": next(directory.glob("segments/*/slots.npy")),
-        "store": directory / "store" / "data.mdb",
-    }[damage]
-    content = victim.read_bytes()
-    if damage == "store":
-        victim.write_bytes(b"\x5a" * 8192 + content[8192:])
-    else:
-        flip(victim, len(content) - 5)
+    for name, damage in damages.items():
+        before[name] = indexes(directories[name])
+        assert before[name]
+        for path in before[name]:
+            damage(path)
     server.start()
-    assert "collection is quarantined" in server.log
+    for name in damages:
+        verify(server.address, name, writers[name])
+        wait_for_green(server.address, name)
+        rebuilt = indexes(directories[name])
+        assert rebuilt
+        assert not set(rebuilt) & set(before[name])
+        verify(server.address, name, writers[name])
+
+
+def test_damaged_rows_quarantine_their_collection(start_server: Start) -> None:
+    server = start_server(**SETTINGS)
+    writers = {}
+    directories = {}
+    for name in ("rows", "slots", "store"):
+        known = set((server.data_dir / "collections").iterdir())
+        writers[name] = fill(server, name)
+        (directories[name],) = set((server.data_dir / "collections").iterdir()) - known
+    assert server.terminate() == 0
+    victims = {
+        "rows": next(directories["rows"].glob("segments/*/vectors.npy")),
+        "slots": next(directories["slots"].glob("segments/*/slots.npy")),
+        "store": directories["store"] / "store" / "data.mdb",
+    }
+    contents = {name: path.read_bytes() for name, path in victims.items()}
+    flip(victims["rows"], len(contents["rows"]) - 5)
+    flip(victims["slots"], len(contents["slots"]) - 5)
+    victims["store"].write_bytes(b"\x5a" * 8192 + contents["store"][8192:])
+    server.start()
+    assert server.log.count("collection is quarantined") == 3
     with channel_to(server.address) as channel:
-        for call in (
-            lambda: PointsStub(channel).Count(points_pb2.CountPoints(collection_name="damaged"), timeout=TIMEOUT_S),
-            lambda: CollectionsStub(channel).Get(
-                collections_pb2.GetCollectionInfoRequest(collection_name="damaged"), timeout=TIMEOUT_S
-            ),
-        ):
+        points, collections = PointsStub(channel), CollectionsStub(channel)
+        for name in victims:
             with pytest.raises(grpc.RpcError) as refused:
-                call()
+                points.Count(points_pb2.CountPoints(collection_name=name), timeout=TIMEOUT_S)
             assert refused.value.code() is grpc.StatusCode.DATA_LOSS
-            assert "collection `damaged` is quarantined" in str(refused.value.details())
-        if damage == "slots":
-            drop = collections_pb2.DeleteCollection(collection_name="damaged")
-            assert CollectionsStub(channel).Delete(drop, timeout=TIMEOUT_S).result
-            assert not directory.exists()
+            assert f"collection `{name}` is quarantined" in str(refused.value.details())
+            with pytest.raises(grpc.RpcError, match="DATA_LOSS"):
+                collections.Get(collections_pb2.GetCollectionInfoRequest(collection_name=name), timeout=TIMEOUT_S)
+        drop = collections_pb2.DeleteCollection(collection_name="slots")
+        assert collections.Delete(drop, timeout=TIMEOUT_S).result
+    assert not directories["slots"].exists()
     # The others serve, and the optimizer looks after them.
-    healthy_writers = fill(server, "healthy", calls=30)
-    if damage == "rows":
-        assert server.terminate() == 0
-        victim.write_bytes(content)
-        server.start()
-        verify(server.address, "damaged", damaged_writers)
-        verify(server.address, "healthy", healthy_writers)
+    writers["healthy"] = fill(server, "healthy")
+    assert server.terminate() == 0
+    for name in ("rows", "store"):
+        victims[name].write_bytes(contents[name])
+    server.start()
+    for name in ("rows", "store", "healthy"):
+        verify(server.address, name, writers[name])

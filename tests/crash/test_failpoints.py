@@ -16,6 +16,7 @@ from tests.crash.driver import (
     Writer,
     channel_to,
     create,
+    fill,
     info,
     verify,
     wait_for_green,
@@ -160,11 +161,7 @@ def aliases_of(server: Server) -> dict[str, str]:
 def test_kill_during_recovery(start_server: Start, tmp_path: Path) -> None:
     """A start that dies in its own repairs leaves a directory that the next start repairs."""
     server = start_server(**EAGER)
-    create(server.address, creation(NAME))
-    writers: list[Writer] = []
-    with writing(server.address, NAME, writers, count=2):
-        wait_until(lambda: len(list(server.data_dir.glob("collections/*/segments/*"))) > 0, "a segment is there")
-    wait_for_green(server.address, NAME)
+    writers = fill(server, NAME)
     server.kill9()
     index = next(server.data_dir.glob("collections/*/segments/*/index.faiss"))
     index.write_bytes(index.read_bytes()[:-1])

@@ -22,6 +22,7 @@ from pointstore.core.errors import (
     AlreadyExistsError,
     NotFoundError,
     QuarantinedError,
+    StorageError,
     WrongInputError,
     collection_not_found,
 )
@@ -37,6 +38,7 @@ from pointstore.storage.env import sync_directory
 
 CATALOG = "catalog"
 COLLECTIONS = "collections"
+_REMOVED = ".removed-"
 
 
 class Engine:
@@ -83,7 +85,7 @@ class Engine:
         uid = uuid.uuid4().hex
         path = self._root / uid
         try:
-            store = CollectionStore(path, self._map_size)
+            store = CollectionStore(path, self._map_size, create=True)
             try:
                 store.create(config, int(time.time()))
             finally:
@@ -119,7 +121,11 @@ class Engine:
         visit("drop.unnamed")
         # Requests that run on it keep their open files; the last of them frees the space.
         self._current_names()
-        shutil.rmtree(self._root / uid, ignore_errors=True)
+        # Renamed first: who opens it meanwhile finds all of it or nothing, and puts nothing into it.
+        removed = self._root / (_REMOVED + uid)
+        with suppress(FileNotFoundError):
+            (self._root / uid).rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
         return True
 
     def collection_names(self) -> list[str]:
@@ -198,10 +204,13 @@ class Engine:
             collection = self._open.get(uid)
             if collection is None:
                 path = self._root / uid
-                if not path.exists():
+                try:
+                    collection = self._open[uid] = Collection(name, path, self._map_size)
+                except StorageError:
+                    if path.exists():
+                        raise
                     # Dropped since the names were read.
-                    raise collection_not_found(name)
-                collection = self._open[uid] = Collection(name, path, self._map_size)
+                    raise collection_not_found(name) from None
             return collection
 
 

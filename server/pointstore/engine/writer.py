@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from pointstore.core.errors import InsufficientStorageError, RequestError
+from pointstore.core.errors import InsufficientStorageError, RequestError, UnavailableError
 from pointstore.core.operation import Nothing, Operation
 from pointstore.core.update import Update
 from pointstore.engine.resolve import resolve
@@ -64,6 +64,7 @@ class Writer:
         Raises:
             RequestError: an update was refused; those before it are committed, those after it not tried.
             InsufficientStorageError: disk or map full, or too many writes wait; nothing was committed.
+            UnavailableError: after an I/O error, or interrupted.
         """
         request = _Request(updates, wait)
         with self._queue_lock:
@@ -76,6 +77,10 @@ class Writer:
                 with self._queue_lock:
                     group, self._queue = self._queue, []
                 self._commit(group, begin)
+        if not request.done:
+            # The thread that committed for this one was ended in the middle, so nothing is known of the outcome.
+            msg = "the write was interrupted"
+            raise UnavailableError(msg)
         error, request.error = request.error, None
         if error is not None:
             try:

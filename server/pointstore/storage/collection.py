@@ -28,12 +28,13 @@ class CollectionStore:
     Args:
         path: the collection's directory.
         map_size: bound of the store in bytes.
+        create: make a new one; a missing one is an error otherwise, since it may just have been dropped.
     """
 
-    def __init__(self, path: Path, map_size: int) -> None:
+    def __init__(self, path: Path, map_size: int, *, create: bool = False) -> None:
         self.path = path
         self.segments_dir = path / _SEGMENTS
-        self._environment = Environment(path / _ENVIRONMENT, map_size, _DATABASES)
+        self._environment = Environment(path / _ENVIRONMENT, map_size, _DATABASES, create=create)
         database = self._environment.database
         self.meta = Meta(database("meta"))
         self.log: Log = LmdbLog(database("log"))

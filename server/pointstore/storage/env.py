@@ -50,6 +50,7 @@ class Txn(Protocol):
 
 MAX_READERS = 4096
 _SPARE_READERS = 64
+_DATA_FILE = "data.mdb"
 _LOCK_FILE = "lock.mdb"
 # 64 bytes a reader, and a page for the header.
 _LOCK_FILE_BYTES = MAX_READERS * 64 + 4096
@@ -65,21 +66,26 @@ class Environment:
     Thread-safe; a transaction belongs to the thread that began it.
 
     Args:
-        path: directory, created when missing.
+        path: its directory.
         map_size: bound of the data file in bytes; reserved as address space only.
         databases: names of the databases to open.
+        create: make what is missing; otherwise a missing environment is an error.
 
     Raises:
         InsufficientStorageError: no space for a new environment.
         StorageError: it cannot be opened.
     """
 
-    def __init__(self, path: Path, map_size: int, databases: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, map_size: int, databases: tuple[str, ...], *, create: bool = True) -> None:
         self.path = path
         self._poison: str | None = None
         try:
-            created = not path.exists()
-            path.mkdir(parents=True, exist_ok=True)
+            created = create and not path.exists()
+            if created:
+                path.mkdir(parents=True, exist_ok=True)
+            if not create:
+                # LMDB would make the file; its own option is about the directory.
+                (path / _DATA_FILE).stat()
             _allocate_lock_file(path / _LOCK_FILE)
             self._env = lmdb.open(
                 str(path),

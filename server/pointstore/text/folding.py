@@ -23,5 +23,8 @@ def fold(text: str) -> str:
 @lru_cache(maxsize=4096)
 def _fold_character(character: str) -> str:
     # Full-width and circled forms are Latin only by what they are compatible with.
-    latin = _LATIN.fullmatch(character) or _LATIN.fullmatch(normalize("NFKC", character))
-    return anyascii(character) if latin else character
+    if not (_LATIN.fullmatch(character) or _LATIN.fullmatch(normalize("NFKC", character))):
+        return character
+    # Rare letters come with apostrophes and points, or as nothing else: then they are no letter of ASCII.
+    letters = "".join(filter(str.isalnum, anyascii(character)))
+    return (letters.upper() if character.isupper() else letters) or character

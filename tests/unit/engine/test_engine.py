@@ -204,13 +204,13 @@ def _create_and_drop(path: str, prefix: str, rounds: int) -> None:
 
 def test_processes_create_use_and_drop_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_create_and_drop, args=(str(tmp_path), prefix, 25)) for prefix in "pq"]
+    processes = [context.Process(target=_create_and_drop, args=(str(tmp_path), prefix, 12)) for prefix in "pq"]
     for process in processes:
         process.start()
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
     with running_engine(tmp_path) as engine:
-        assert engine.collection_names() == sorted(f"{prefix}{number}" for prefix in "pq" for number in range(25))
+        assert engine.collection_names() == sorted(f"{prefix}{number}" for prefix in "pq" for number in range(12))
         assert all(collection.count(None) == 0 for collection in engine.open_collections())
-        assert len(_directories(engine)) == 50
+        assert len(_directories(engine)) == 24

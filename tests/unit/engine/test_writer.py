@@ -135,6 +135,25 @@ def test_a_failed_commit_is_everyones_error_and_nothing_is_kept(collection: Coll
     assert write(collection, upsert((5, {}, {})))[0].seq == 2
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_is_told_of_success_when_the_committing_thread_is_ended(collection: Collection) -> None:
+    group = _Group(collection)
+    ended: list[bool] = []
+
+    @contextmanager
+    def ending() -> Iterator[Transition]:
+        with collection._transition() as transition:
+            yield transition
+            if not ended:
+                ended.append(True)
+                raise SystemExit
+
+    results = group.run([(upsert((1, {}, {})), True), (upsert((2, {}, {})), False)], ending)
+    assert sorted(map(str, results)) == ["None", "the write was interrupted"]
+    assert list(contents(collection)) == ["0"]
+    assert write(collection, upsert((5, {}, {})))[0].seq == 2
+
+
 def test_too_many_waiting_requests_are_refused(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "QUEUE_MAX", 0)
     with pytest.raises(InsufficientStorageError, match="more than 0 writes are waiting"):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[CollectionStore]:
     """Return an empty collection's store."""
-    opened = CollectionStore(tmp_path / "collection", 16 << 20)
+    opened = CollectionStore(tmp_path / "collection", 16 << 20, create=True)
     try:
         opened.create(CollectionConfig(), 1_700_000_000)
         yield opened

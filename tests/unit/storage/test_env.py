@@ -183,6 +183,19 @@ def test_an_unusable_path_is_a_storage_error(tmp_path: Path) -> None:
         Environment(tmp_path / "env", _MAP_SIZE, ("one",))
 
 
+def test_what_is_missing_is_made_only_on_demand(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot open"):
+        Environment(tmp_path / "env", _MAP_SIZE, ("one",), create=False)
+    assert not (tmp_path / "env").exists()
+    (tmp_path / "env").mkdir()
+    with pytest.raises(StorageError, match="cannot open"):
+        Environment(tmp_path / "env", _MAP_SIZE, ("one",), create=False)
+    assert not (tmp_path / "env" / "data.mdb").exists()
+    Environment(tmp_path / "env", _MAP_SIZE, ("one",)).close()
+    (tmp_path / "env" / "lock.mdb").unlink()
+    Environment(tmp_path / "env", _MAP_SIZE, ("one",), create=False).close()
+
+
 def test_many_threads_read_while_one_writes(environment: Environment) -> None:
     _put(environment, b"n", b"0")
     seen: list[list[int]] = []

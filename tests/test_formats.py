@@ -1,0 +1,164 @@
+"""Data directories that earlier versions wrote open and answer; those of unknown formats are refused.
+
+`tests/fixtures/format-1.tar.gz` was written by `python -m tests.test_formats`. Once a version with a format number is
+released, its fixture is never written again: who changes the format gives it a new number, a new fixture and code that
+reads the old one.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pointstore.core.catalog import CreateAlias
+from pointstore.core.errors import CorruptionError, StorageError
+from pointstore.core.path import parse_path
+from pointstore.core.payload import pack_payload
+from pointstore.core.point import format_point_id
+from pointstore.core.query import NearestQuery
+from pointstore.core.schema import (
+    CollectionConfig,
+    Datatype,
+    Distance,
+    MultiVectorConfig,
+    SparseVectorParams,
+    VectorParams,
+)
+from pointstore.core.update import DeletePoints, DeleteVectors, SetPayload
+from pointstore.engine.engine import Engine
+from pointstore.engine.recover import recover
+from pointstore.storage import keys
+from tests.building import (
+    MAP_SIZE,
+    contents,
+    dense,
+    multi,
+    pids,
+    running_engine,
+    seal,
+    sparse,
+    update_vectors,
+    upsert,
+    write,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FIXTURE = Path(__file__).parent / "fixtures" / "format-1.tar.gz"
+_UUID = "550e8400-e29b-41d4-a716-446655440000"
+
+
+def create(data_dir: Path) -> None:
+    """Write a data directory that has a bit of everything."""
+    with running_engine(data_dir) as engine:
+        engine.create_collection(
+            "everything",
+            CollectionConfig(
+                vectors={
+                    "": VectorParams(2, Distance.DOT),
+                    "half": VectorParams(3, Distance.EUCLID, datatype=Datatype.FLOAT16),
+                    "bytes": VectorParams(2, Distance.COSINE, datatype=Datatype.UINT8),
+                    "multi": VectorParams(2, Distance.DOT, multivector_config=MultiVectorConfig()),
+                },
+                sparse_vectors={"sparse": SparseVectorParams()},
+                metadata={"int": 1, "float": 1.0, "null": None},
+            ),
+        )
+        collection = engine.collection("everything")
+        write(collection, upsert(*[(n, {"": dense(n, 1), "half": dense(n, 0, 0.5)}, {"n": n}) for n in range(40)]))
+        seal(collection)
+        write(
+            collection,
+            upsert((_UUID, {"bytes": dense(3, 250), "multi": multi([1, 2], [3, 4]), "sparse": sparse(_7=0.5)}, {})),
+            update_vectors((3, {"": dense(30, 1)})),
+            SetPayload(pids(5), pack_payload({"x": [1, 1.0, None]}), parse_path("deep.er")),
+            DeletePoints(pids(*range(10, 40))),
+            DeleteVectors(pids(9), ("half",)),
+        )
+        engine.create_collection("empty", CollectionConfig())
+        engine.update_aliases([CreateAlias("everything", "alias")])
+
+
+def pack(archive: Path) -> None:
+    """Write the fixture; lock files are no data."""
+    with tempfile.TemporaryDirectory() as directory, tarfile.open(archive, "w:gz") as tar:
+        create(Path(directory))
+        for path in sorted(Path(directory).rglob("*")):
+            if path.name != "lock.mdb":
+                tar.add(path, path.relative_to(directory), recursive=False)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Return the fixture, unpacked and prepared as a start does."""
+    with tarfile.open(_FIXTURE) as tar:
+        tar.extractall(tmp_path, filter="data")
+    recover(tmp_path, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+    return tmp_path
+
+
+@pytest.fixture
+def engine(data_dir: Path) -> Iterator[Engine]:
+    """Return an engine on the fixture."""
+    with running_engine(data_dir) as opened:
+        yield opened
+
+
+def test_format_1_opens_and_answers(engine: Engine) -> None:
+    assert engine.collection_names() == ["empty", "everything"]
+    collection = engine.collection("alias")
+    assert (collection.name, collection.count(None), engine.collection("empty").count(None)) == ("everything", 11, 0)
+    assert repr(collection.config().metadata) == "{'int': 1, 'float': 1.0, 'null': None}"
+    found = contents(collection)
+    assert list(found) == [*map(str, range(10)), _UUID]
+    assert found["3"] == ({"n": 3}, {"": (30.0, 1.0), "half": (3.0, 0.0, 0.5)})
+    assert found["9"] == ({"n": 9}, {"": (9.0, 1.0)})
+    assert repr(found["5"][0]["deep"]) == "{'er': {'x': [1, 1.0, None]}}"
+    assert found[_UUID] == (
+        {},
+        {"bytes": (3.0, 250.0), "multi": ((1.0, 2.0), (3.0, 4.0)), "sparse": {7: 0.5}},
+    )
+    (hits,) = engine.query("everything", [NearestQuery(dense(1, 0), limit=3)])
+    assert [(format_point_id(hit.point_id), hit.score) for hit in hits] == [("3", 30.0), ("9", 9.0), ("8", 8.0)]
+
+
+def test_format_1_can_be_written(engine: Engine) -> None:
+    collection = engine.collection("everything")
+    assert write(collection, upsert((1, {"": dense(100, 0)}, {"new": True})))[0].seq == 7
+    seal(collection)
+    assert contents(collection)["1"] == ({"new": True}, {"": (100.0, 0.0)})
+
+
+def test_an_unknown_format_of_a_collection_is_refused(data_dir: Path) -> None:
+    with running_engine(data_dir) as engine:
+        store = engine.collection("everything")._store
+        with store.write() as txn:
+            txn.put(keys.FORMAT, keys.seal(keys.u64(99)), db=store.meta._database)
+    text = "data format 99 is not supported by this version, which writes format 1"
+    with running_engine(data_dir) as engine, pytest.raises(StorageError, match=text):
+        engine.collection("everything")
+    recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+    with running_engine(data_dir) as engine:
+        with pytest.raises(CorruptionError, match=f"collection everything is quarantined: {text}"):
+            engine.collection("everything")
+        assert engine.collection("empty").count(None) == 0
+
+
+def test_an_unknown_format_of_the_catalog_is_refused(data_dir: Path) -> None:
+    with running_engine(data_dir) as engine:
+        catalog = engine._catalog
+        with catalog._environment.write() as txn:
+            txn.put(b"format", keys.seal(keys.u64(99)), db=catalog._node)
+    with pytest.raises(StorageError, match="catalog format 99 is not supported by this version, which writes 1"):
+        recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+    with pytest.raises(StorageError, match="catalog format 99 is not supported"):
+        Engine(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+
+
+if __name__ == "__main__":
+    pack(_FIXTURE)
