@@ -11,14 +11,17 @@ import pytest
 from google.protobuf import text_format
 from google.protobuf.message_factory import GetMessageClass
 
+from pointstore.core.payload import encode_value
 from qdrant_grpc import POOL, collections_pb2, points_pb2
 from qdrant_grpc.collections_service_pb2_grpc import CollectionsStub
 from qdrant_grpc.points_service_pb2_grpc import PointsStub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from google.protobuf.message import Message
+
+    from pointstore.core.schema import Json
 
 COMPLETED = points_pb2.UpdateStatus.Completed
 ACKNOWLEDGED = points_pb2.UpdateStatus.Acknowledged
@@ -38,6 +41,7 @@ MIXED = """
 POINT = "vectors { vector { dense { data: [1, 2] } } }"
 NO_VECTORS = "vectors { vectors {} }"
 ONLY_1 = "has_id { has_id { num: 1 } }"
+PADDING_ID = 1_000_000
 EMPTY = "Bad request: Empty update request"
 
 _METHODS = POOL.FindServiceByName("qdrant.Points").methods_by_name
@@ -117,6 +121,33 @@ class Calls:
         """Return all ids in order."""
         records = self.call("Scroll", "limit: 1000").result
         return [record.id.num if record.id.HasField("num") else record.id.uuid for record in records]
+
+    def info(self) -> collections_pb2.CollectionInfo:
+        """Return what is told about the collection."""
+        return self._collections.Get(collections_pb2.GetCollectionInfoRequest(collection_name=self.name)).result
+
+    def index(self, field: str, kind: str, params: str = "") -> None:
+        """Index a field of the payload; parameters as the fields of the type's own message, none sent for ""."""
+        given = f"field_index_params {{ {kind.lower()}_index_params {{ {params} }} }}" if params else ""
+        assert self.write("CreateFieldIndex", f"field_name: '{field}' field_type: FieldType{kind} {given}") == COMPLETED
+
+    def fill(self, payloads: Mapping[int, Json], *, padding: int = 0) -> None:
+        """Upsert points without vectors: payloads by id, and points that have nothing to do with them."""
+        request = points_pb2.UpsertPoints(collection_name=self.name, wait=True)
+        fillers: dict[int, Json] = {PADDING_ID + number: {"padding": number} for number in range(padding)}
+        for point_id, payload in (dict(payloads) | fillers).items():
+            point = request.points.add()
+            point.id.num = point_id
+            point.vectors.vectors.SetInParent()
+            assert isinstance(payload, dict)
+            for key, value in payload.items():
+                encode_value(value, point.payload[key])
+        assert self.call("Upsert", request).result.status == COMPLETED
+
+    def matching(self, condition: str) -> list[int]:
+        """Return the ids that a filter (in text format) matches, those of padding left out."""
+        found = self.call("Scroll", f"filter {{ {condition} }} limit: 1000 with_payload {{ enable: false }}").result
+        return [point.id.num for point in found if point.id.num < PADDING_ID]
 
     def create(self, config: str) -> Calls:
         """Create a collection of its own for a test; return the calls on it."""

@@ -48,12 +48,12 @@ Predicate = Callable[[Payload, AboutPoint], bool]
 TextTest = Callable[[list[str]], bool]
 """Whether a text check holds for the strings that one field has in one payload, or in one element of a nested array."""
 
-TextLookup = Callable[[Path, TextCheck], TextTest | None]
+TextLookup = Callable[[Path, Path | None, TextCheck], TextTest | None]
 """Finds how the text index of a field answers a check; None without such an index. Inside `Nested` the path is
-`key[].inner`."""
+`key[].inner`, and the second argument is `key[]`."""
 
 
-def no_text_index(_path: Path, _check: TextCheck) -> TextTest | None:
+def no_text_index(_path: Path, _base: Path | None, _check: TextCheck) -> TextTest | None:
     """Look up nothing: every string is judged on its own by its words (8.1)."""
     return None
 
@@ -164,7 +164,7 @@ def _compile_count(path: Path, fits: Callable[[int], bool]) -> Predicate:
 def _compile_check(check: Check, path: Path, text_lookup: TextLookup, base: Path | None) -> Predicate:
     reach = reacher(path)
     if isinstance(check, MatchText | MatchTextAny | MatchPhrase):
-        by_index = text_lookup(joined(base, path), check)
+        by_index = text_lookup(joined(base, path), base, check)
         if by_index is not None:
             return lambda payload, _: by_index(_strings(reach(payload)))
     passes = element_test(check)

@@ -15,11 +15,14 @@ from pointstore.text.analyzer import Analyzer, analyzer_of
 def text_lookup(fields: FieldIndexes) -> TextLookup:
     """Return the function that finds how the text index of a path, if it has one, answers a check."""
 
-    def lookup(path: Path, check: TextCheck) -> TextTest | None:
+    def lookup(path: Path, base: Path | None, check: TextCheck) -> TextTest | None:
         index = fields.of_client(str(path))
         if index is None or index.schema is None or index.schema.type is not FieldType.TEXT or not index.ready:
             return None
-        return text_test(index.schema.effective, check)
+        test = text_test(index.schema.effective, check)
+        # The strings of an element belong together only where the index keeps elements apart (5.15).
+        pooled = base is None or index.schema.effective.nested == str(base)
+        return test if pooled else partial(_any_string, test)
 
     return lookup
 
@@ -37,6 +40,10 @@ def text_test(params: FieldParams, check: TextCheck) -> TextTest:
             return partial(_phrase, analyzer, tokens)
         case _:
             assert_never(check)
+
+
+def _any_string(test: TextTest, strings: list[str]) -> bool:
+    return any(test([text]) for text in strings)
 
 
 def _tokens(analyzer: Analyzer, strings: list[str]) -> set[str]:

@@ -431,17 +431,17 @@ def test_conditions_on_the_point_are_asked_of_the_caller(condition: PointConditi
 
 
 def test_text_indexes_decide_by_the_whole_path() -> None:
-    asked: list[tuple[str, TextCheck]] = []
+    asked: list[tuple[str, str, TextCheck]] = []
 
-    def look_up(path: Path, check: TextCheck) -> TextTest | None:
-        asked.append((str(path), check))
+    def look_up(path: Path, base: Path | None, check: TextCheck) -> TextTest | None:
+        asked.append((str(path), str(base), check))
         return (lambda strings: strings == ["alpha", "beta"]) if str(path) == "o[].t" else None
 
     check = MatchText("nothing like it")
     payload: Payload = {"o": [{"t": ["alpha", 1, "beta"]}], "t": ["alpha", "beta"]}
     assert holds(nested("o", every(on("t", check))), payload, text_lookup=look_up)
     assert not holds(on("t", check), payload, text_lookup=look_up)
-    assert asked == [("o[].t", check), ("t", check)]
+    assert asked == [("o[].t", "o[]", check), ("t", "None", check)]
 
 
 KEYS = ("a", "b", "a[]", "a.b", "a[0]", "a[].b")

@@ -1,0 +1,664 @@
+"""The worked examples of filters (specification part 2, 2 to 8 and 10): payloads, and which of them a filter matches.
+
+Conditions are in protobuf text format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pointstore.core.schema import Json
+
+
+@dataclass(frozen=True)
+class Table:
+    """One example.
+
+    Attributes:
+        payloads: by id.
+        expected: ids by filter.
+        indexes: under each of these (field, type, parameters), alone, the answers are the same as without.
+        required: indexes without which the answers would be others.
+    """
+
+    payloads: Mapping[int, Json]
+    expected: Mapping[str, list[int]]
+    indexes: tuple[tuple[str, str, str], ...] = ()
+    required: tuple[tuple[str, str, str], ...] = ()
+
+
+def field(key: str, check: str) -> str:
+    """Return a condition on a field."""
+    return f"field {{ key: '{key}' {check} }}"
+
+
+def must(*conditions: str) -> str:
+    """Return a filter of conditions that must all hold."""
+    return " ".join(f"must {{ {condition} }}" for condition in conditions)
+
+
+def must_not(*conditions: str) -> str:
+    """Return a filter of conditions none of which may hold."""
+    return " ".join(f"must_not {{ {condition} }}" for condition in conditions)
+
+
+def should(*conditions: str) -> str:
+    """Return a filter of conditions one of which must hold."""
+    return " ".join(f"should {{ {condition} }}" for condition in conditions)
+
+
+def nested(key: str, inner: str) -> str:
+    """Return a filter: an element of an array satisfies another one."""
+    return must(f"nested {{ key: '{key}' filter {{ {inner} }} }}")
+
+
+def rows(values: Iterable[Json], columns: Mapping[str, str]) -> tuple[dict[int, Json], dict[str, list[int]]]:
+    """Return payloads, numbered from 1, and the ids that each column marks with a T."""
+    payloads = dict(enumerate(values, 1))
+    marks = {check: marked.replace(" ", "") for check, marked in columns.items()}
+    assert all(len(marked) == len(payloads) for marked in marks.values())
+    return payloads, {check: [n for n, mark in enumerate(marked, 1) if mark == "T"] for check, marked in marks.items()}
+
+
+def of_a(check: str) -> str:
+    """Return a filter with one check of the field `a`."""
+    return must(field("a", check))
+
+
+KEYWORD = of_a("match { keyword: 'red' }")
+INTEGER = of_a("match { integer: 1 }")
+NOT_RED = of_a("match { except_keywords { strings: 'red' } }")
+NOT_NOTHING = of_a("match { except_keywords {} }")
+NOT_ONE = of_a("match { except_integers { integers: 1 } }")
+RANGE = of_a("range { gte: 1 lte: 1.5 }")
+TRUTHS = [
+    # payload, then the answers to CHECKS
+    ({"a": 1}, "FTTTFTFTFF"),
+    ({"a": 1.0}, "FFTTTTFTFF"),
+    ({"a": 1.5}, "FFTTTTFTFF"),
+    ({"a": "red"}, "TFFTTFTTFF"),
+    ({"a": "Red"}, "FFTTTFTTFF"),
+    ({"a": True}, "FFTTTFFTFF"),
+    ({"a": None}, "FFFFFFFFTT"),
+    ({"a": []}, "FFFFFFFFTF"),
+    ({"a": [None]}, "FFFFFFFTFT"),
+    ({"a": [1, "red"]}, "TTTTTTTTFF"),
+    ({"a": {}}, "FFTTTFFTFF"),
+    ({"a": {"x": 1}}, "FFTTTFFTFF"),
+    ({"a": [["red"]]}, "FFTTTFFTFF"),
+    ({"b": 1}, "FFFFFFFFTF"),
+    ({}, "FFFFFFFFTF"),
+    ({"a": [1, None]}, "FTTTFTFTFT"),
+    ({"a": ["red", "blue"]}, "TFTTTFTTFF"),
+    ({"a": [{"x": 1}]}, "FFTTTFFTFF"),
+]
+CHECKS = [
+    KEYWORD,
+    INTEGER,
+    NOT_RED,
+    NOT_NOTHING,
+    NOT_ONE,
+    RANGE,
+    of_a("match { prefix: '' }"),
+    of_a("values_count { gte: 1 }"),
+    must("is_empty { key: 'a' }"),
+    must("is_null { key: 'a' }"),
+]
+PREFIX = CHECKS[6]
+PAYLOADS: dict[int, Json] = {number: dict(payload) for number, (payload, _) in enumerate(TRUTHS, 1)}
+UNINDEXED: dict[str, list[int]] = {
+    check: [number for number, (_, marks) in enumerate(TRUTHS, 1) if marks[column] == "T"]
+    for column, check in enumerate(CHECKS)
+}
+EMPTY_CHECKS = {
+    of_a("is_empty: true"): UNINDEXED[CHECKS[8]],
+    of_a("is_empty: false"): [number for number in PAYLOADS if number not in UNINDEXED[CHECKS[8]]],
+    of_a("is_null: true"): UNINDEXED[CHECKS[9]],
+    of_a("is_null: false"): [number for number in PAYLOADS if number not in UNINDEXED[CHECKS[9]]],
+    of_a("match { substring: '' }"): UNINDEXED[PREFIX],
+    of_a("match { boolean: true }"): [6],
+    of_a("values_count { lt: 1 }"): UNINDEXED[CHECKS[8]],
+}
+WITH_KEYWORD = UNINDEXED | EMPTY_CHECKS | {NOT_RED: [5, 17], NOT_NOTHING: [4, 5, 10, 17]}
+WITH_INTEGER = (
+    UNINDEXED
+    | EMPTY_CHECKS
+    | {INTEGER: [1, 2, 10, 16], RANGE: [1, 2, 10, 16], NOT_ONE: [], NOT_NOTHING: UNINDEXED[NOT_NOTHING]}
+)
+MASTER = {
+    "truth": Table(
+        PAYLOADS,
+        UNINDEXED | EMPTY_CHECKS,
+        indexes=(
+            ("a", "Float", ""),
+            ("a", "Bool", ""),
+            ("a", "Text", ""),
+            ("a", "Datetime", ""),
+            ("a", "Geo", ""),
+        ),
+    ),
+    "truth under keyword": Table(PAYLOADS, WITH_KEYWORD, required=(("a", "Keyword", ""),)),
+    "truth under keyword with prefix": Table(PAYLOADS, WITH_KEYWORD, required=(("a", "Keyword", "prefix {}"),)),
+    "truth under integer": Table(PAYLOADS, WITH_INTEGER, required=(("a", "Integer", ""),)),
+    "truth under integer without range": Table(
+        PAYLOADS, WITH_INTEGER | {RANGE: UNINDEXED[RANGE]}, required=(("a", "Integer", "range: false"),)
+    ),
+    "truth under integer without lookup": Table(
+        PAYLOADS,
+        UNINDEXED | EMPTY_CHECKS | {RANGE: WITH_INTEGER[RANGE]},
+        required=(("a", "Integer", "lookup: false"),),
+    ),
+    "truth under uuid": Table(PAYLOADS, UNINDEXED | EMPTY_CHECKS | {NOT_NOTHING: []}, required=(("a", "Uuid", ""),)),
+}
+
+A = field("a", "match { integer: 1 }")
+B = field("b", "match { integer: 1 }")
+CLAUSES = Table(
+    {1: {"a": 1, "b": 1}, 2: {"a": 1}, 3: {"b": 1}, 4: {}},
+    {
+        "": [1, 2, 3, 4],
+        "should {}": [1, 2, 3, 4],
+        "must {} must_not {}": [1, 2, 3, 4],
+        must_not(A): [3, 4],
+        should(A, B): [1, 2, 3],
+        must(B) + " " + should(A): [1],
+        must(A) + " " + must_not(B): [2],
+        f"min_should {{ conditions {{ {A} }} conditions {{ {B} }} min_count: 1 }}": [1, 2, 3],
+        f"min_should {{ conditions {{ {A} }} conditions {{ {B} }} min_count: 2 }}": [1],
+        f"min_should {{ conditions {{ {A} }} conditions {{ {B} }} min_count: 3 }}": [],
+        f"min_should {{ conditions {{ {A} }} conditions {{ {A} }} min_count: 2 }}": [1, 2],
+        f"min_should {{ conditions {{ {A} }} conditions {{}} min_count: 2 }}": [],
+        "min_should { min_count: 1 }": [],
+        "min_should { conditions {} min_count: 1 }": [],
+        must(f"filter {{ {should(A, B)} }}") + " " + must_not(A): [3],
+        must("filter {}"): [1, 2, 3, 4],
+        must_not("filter {}"): [],
+        should("filter {}", A): [1, 2, 3, 4],
+        must_not(f"filter {{ {must(A, B)} }}"): [2, 3, 4],
+        must("filter { must {} }", A): [1, 2],
+    },
+    indexes=(("a", "Integer", ""), ("b", "Integer", "")),
+)
+
+PATHS = Table(
+    {
+        1: {"a": {"b": 1}},
+        2: {"a.b": 1},
+        3: {"a": [{"b": 1}, {"b": 2}]},
+        4: {"a": [{"b": 1}, {"c": 2}]},
+        5: {"a": [[1, 2], [3]]},
+        6: {"été": {"x y": {"": 1}}},
+        7: {"1": {"1": 1}},
+    },
+    {
+        must(field(key, f"match {{ integer: {number} }}")): ids
+        for key, number, ids in [
+            ("a.b", 1, [1]),
+            ('"a".b', 1, [1]),
+            ('"a.b"', 1, [2]),
+            ("a[].b", 1, [3, 4]),
+            ("a[].b", 2, [3]),
+            ("a[1].b", 2, [3]),
+            ("a[0001].b", 2, [3]),
+            ("a[1].b", 1, []),
+            ("a", 1, []),
+            ("a[]", 3, [5]),
+            ("a[][]", 1, [5]),
+            ("a[0]", 2, [5]),
+            ("a[0][]", 2, [5]),
+            ("a[1][]", 2, []),
+            ('été."x y".""', 1, [6]),
+            ("1.1", 1, [7]),
+        ]
+    },
+)
+
+SEVERAL = Table(
+    {1: {"a": "s"}, 2: {"a": 5}, 3: {"a": 1}, 4: {}},
+    {
+        of_a("match { keyword: 's' } range { gt: 4 }"): [1, 2],
+        of_a("range { gt: 4 } is_null: true"): [],
+        of_a("range { gt: 4 } is_null: false"): [1, 2, 3, 4],
+        of_a("range { gt: 4 } is_null: true is_empty: true"): [4],
+        of_a("range { gt: 4 } is_empty: true values_count { gte: 1 }"): [1, 2, 3],
+        of_a("range {} datetime_range { gt {} }"): [2, 3],
+    },
+    indexes=(("a", "Keyword", ""), ("a", "Integer", ""), ("a", "Float", "")),
+)
+
+MATCHES = Table(
+    *rows(
+        [
+            {"a": "red"},
+            {"a": "Red"},
+            {"a": 1},
+            {"a": 1.0},
+            {"a": "1"},
+            {"a": True},
+            {"a": [1, "red", True]},
+            {"a": [["red"]]},
+            {"a": {"red": 1}},
+            {"a": ""},
+        ],
+        {
+            KEYWORD: "TFFFFFTFFF",
+            INTEGER: "FFTFFFTFFF",
+            of_a("match { boolean: true }"): "FFFFFTTFFF",
+            of_a("match { boolean: false }"): "FFFFFFFFFF",
+            of_a("match { keyword: '' }"): "FFFFFFFFFT",
+            of_a("match { keywords { strings: ['red', 'x', '1'] } }"): "TFFFTFTFFF",
+            of_a("match { integers { integers: [1, 1, 2] } }"): "FFTFFFTFFF",
+            of_a("match { keywords {} }"): "FFFFFFFFFF",
+            of_a("match { integers {} }"): "FFFFFFFFFF",
+            of_a("match { integers { integers: 0 } }"): "FFFFFFFFFF",
+            of_a("match { text: 'red' }"): "TTFFFFTFFF",
+        },
+    ),
+    indexes=(("a", "Keyword", ""), ("a", "Bool", ""), ("a", "Float", "")),
+)
+
+ONE_LEVEL = Table(
+    *rows(
+        [{"a": "red"}, {"a": ["blue", "red"]}, {"a": [["red"]]}, {"a": []}, {"a": None}, {}],
+        {KEYWORD: "TTFFFF", must(field("a[]", "match { keyword: 'red' }")): "FTTFFF"},
+    ),
+    indexes=(("a", "Keyword", ""), ("a[]", "Keyword", "")),
+)
+
+STRINGS = Table(
+    *rows(
+        [
+            {"s": "Hello"},
+            {"s": ["foo", "hello"]},
+            {"s": ""},
+            {"s": 5},
+            {"s": None},
+            {"s": [["hello"]]},
+            {},
+            {"s": "a%b_c*"},
+        ],
+        {
+            must(field("s", "match { prefix: 'he' }")): "FTFFFFFF",
+            must(field("s", "match { prefix: '' }")): "TTTFFFFT",
+            must(field("s", "match { substring: 'llo' }")): "TTFFFFFF",
+            must(field("s", "match { substring: '' }")): "TTTFFFFT",
+            must(field("s", "match { substring: 'b_c*' }")): "FFFFFFFT",
+            must_not(field("s", "match { prefix: 'he' }")): "TFTTTTTT",
+        },
+    ),
+    indexes=(("s", "Keyword", ""), ("s", "Keyword", "prefix {}"), ("s", "Text", ""), ("s", "Integer", "")),
+)
+
+EXCEPT = Table(
+    *rows(
+        [{"a": "red"}, {"a": "blue"}, {"a": ["red", "blue"]}, {"a": None}, {"a": []}, {}, {"a": [None]}],
+        {
+            NOT_RED: "FTTFFFF",
+            must_not(field("a", "match { keywords { strings: 'red' } }")): "FTFTTTT",
+        },
+    ),
+    indexes=(("a", "Keyword", ""), ("a", "Integer", "")),
+)
+
+RANGES = Table(
+    *rows(
+        [{"a": 1}, {"a": 1.5}, {"a": 0}, {"a": [9, 1]}, {"a": [0, 9]}, {"a": "1"}, {"a": True}, {"a": None}, {}],
+        {
+            RANGE: "TTFTFFFFF",
+            of_a("range { lt: 0.5 }"): "FFTFTFFFF",
+            of_a("range {}"): "TTTTTFFFF",
+            of_a("range { gt: 2 lt: 8 }"): "FFFFFFFFF",
+            of_a("range { gt: 2 lt: 1 }"): "FFFFFFFFF",
+            of_a("range { gt: -inf lt: inf }"): "TTTTTFFFF",
+            of_a("range { gte: -inf lte: 0 }"): "FFTFTFFFF",
+            of_a("range { gt: inf }"): "FFFFFFFFF",
+        },
+    ),
+    indexes=(("a", "Float", ""), ("a", "Keyword", ""), ("a", "Integer", "range: false")),
+)
+
+FRACTIONS: dict[str, str] = {
+    of_a("range { lt: 0.5 }"): "TTTFFFF",
+    of_a("range { lt: -0.5 }"): "TTFFFFF",
+    of_a("range { gt: -0.5 }"): "FFTTTTT",
+    of_a("range { gte: 0.5 }"): "FFFTTTT",
+    of_a("range { lte: 1.5 }"): "TTTTFFF",
+    of_a("range { gt: 1 lt: 3 }"): "FFFFTFF",
+    of_a("range { lt: inf }"): "TTTTTTT",
+    of_a("range { gte: -inf }"): "TTTTTTT",
+    of_a("range { gt: 1e300 }"): "FFFFFFF",
+}
+INTEGERS: list[Json] = [{"a": -(2**63)}, {"a": -1}, {"a": 0}, {"a": 1}, {"a": 2}, {"a": 3}, {"a": 2**63 - 1}]
+FRACTIONAL_BOUNDS = Table(*rows(INTEGERS, FRACTIONS), indexes=(("a", "Integer", ""), ("a", "Float", "")))
+
+BIG: dict[int, Json] = {1: {"a": 2**53 + 1}}
+AT_BIG = of_a("range { lte: 9007199254740992 }")
+ROUNDED = Table(BIG, {AT_BIG: [1]}, indexes=(("a", "Float", ""),))
+EXACT = Table(BIG, {AT_BIG: []}, required=(("a", "Integer", ""),))
+
+DAY = "datetime_range { gte { seconds: 1718409600 } lt { seconds: 1718496000 } }"
+DATETIMES = Table(
+    *rows(
+        [
+            {"d": "2024-06-15"},
+            {"d": "2024-06-15T23:59:59.999999Z"},
+            {"d": "2024-06-16T01:00:00+02:00"},
+            {"d": "2024-06-16"},
+            {"d": 1718454645},
+            {"d": ["x", "2024-06-15 12:00"]},
+            {"d": "2024-06-15T12"},
+            {"d": " 2024-6-15 1:2:3 UTC"},
+            {"d": "2024-06-14T23:59:60Z"},
+            {"d": "20240615"},
+            {},
+        ],
+        {
+            must(field("d", DAY)): "TTTFFTFTTFF",
+            must(field("d", "datetime_range {}")): "TTTTFTFTTFF",
+            must(field("d", "datetime_range { gt { seconds: 1718496000 } }")): "FFFFFFFFFFF",
+            must(field("d", "range {}")): "FFFFTFFFFFF",
+        },
+    ),
+    indexes=(("d", "Datetime", ""), ("d", "Keyword", ""), ("d", "Datetime", "is_principal: true")),
+)
+SUB_MICROSECOND: dict[int, Json] = {1: {"d": "2024-06-15T00:00:00.0000005Z"}}
+AFTER = must(field("d", "datetime_range { gt { seconds: 1718409600 } }"))
+NANOSECONDS = Table(SUB_MICROSECOND, {AFTER: [1]})
+MICROSECONDS = Table(SUB_MICROSECOND, {AFTER: []}, required=(("d", "Datetime", ""),))
+
+
+def place(lon: Json, lat: Json) -> dict[str, Json]:
+    """Return a payload with a place at `g`."""
+    return {"g": {"lon": lon, "lat": lat}}
+
+
+def box(west: float, north: float, east: float, south: float) -> str:
+    """Return a filter for the places in a box."""
+    corners = f"top_left {{ lon: {west} lat: {north} }} bottom_right {{ lon: {east} lat: {south} }}"
+    return must(field("g", f"geo_bounding_box {{ {corners} }}"))
+
+
+def circle(lon: float, lat: float, radius_m: float) -> str:
+    """Return a filter for the places around another one."""
+    return must(field("g", f"geo_radius {{ center {{ lon: {lon} lat: {lat} }} radius: {radius_m} }}"))
+
+
+def ring(*corners: tuple[float, float]) -> str:
+    """Return the points of a closed line."""
+    return " ".join(f"points {{ lon: {lon} lat: {lat} }}" for lon, lat in (*corners, corners[0]))
+
+
+SQUARE = ring((0, 0), (10, 0), (10, 10), (0, 10))
+HOLE = ring((4, 4), (6, 4), (6, 6), (4, 6))
+STRIP = ring((170, -10), (-170, -10), (-170, 10), (170, 10))
+GEO_INDEXES = (("g", "Geo", ""), ("g", "Geo", "enable_hnsw: false"), ("g", "Keyword", ""))
+GEO = Table(
+    *rows(
+        [
+            place(5, 5),
+            place(0, 0),
+            place(10, 10),
+            place(5, 10),
+            place(5, 0),
+            place(-5, 5),
+            place(179, 0),
+            place(-179, 0.0),
+            place(180, 0),
+            place(-180, 0),
+            {"g": [{"lon": 50, "lat": 50}, {"lon": 2, "lat": 2, "more": 1}]},
+            {"g": {"lon": "5", "lat": 5}},
+            {"g": [5, 5]},
+            {"g": {"lon": 5}},
+            place(4, 5),
+            place(0, 5),
+            {},
+            place(0, 90),
+        ],
+        {
+            box(0, 10, 10, 0): "TFFFFFFFFFTFFFTFFF",
+            box(170, 10, -170, -10): "FFFFFFTTTTFFFFFFFF",
+            box(-180, 90, 180, -90): "TTTTTTTTFFTFFFTTFF",
+            box(0, 0, 10, 10): "FFFFFFFFFFFFFFFFFF",
+            box(5, 10, 5, 0): "FFFFFFFFFFFFFFFFFF",
+            circle(179.5, 0, 200_000): "FFFFFFTTTTFFFFFFFF",
+            circle(5, 5, 0): "FFFFFFFFFFFFFFFFFF",
+            circle(5, 5, -1): "FFFFFFFFFFFFFFFFFF",
+            circle(5, 5, 1): "TFFFFFFFFFFFFFFFFF",
+            circle(5, 5, 30_000_000): "TTTTTTTTTTTFFFTTFT",
+            must(field("g", f"geo_polygon {{ exterior {{ {SQUARE} }} interiors {{ {HOLE} }} }}")): "FFFFFFFFFFTFFFFFFF",
+            must(field("g", f"geo_polygon {{ exterior {{ {SQUARE} }} }}")): "TFFFFFFFFFTFFFTFFF",
+            must(field("g", f"geo_polygon {{ exterior {{ {STRIP} }} }}")): "TTFFTTFFFFTFFFTTFF",
+        },
+    ),
+    indexes=GEO_INDEXES,
+)
+OUT_OF_RANGE: dict[int, Json] = {1: place(5, 5), 2: place(200, 5), 3: place(5, 95)}
+ANYWHERE = circle(0, 0, 30_000_000)
+NUMERIC_PLACES = Table(OUT_OF_RANGE, {ANYWHERE: [1, 2, 3]}, indexes=(("g", "Keyword", ""),))
+LEGAL_PLACES = Table(OUT_OF_RANGE, {ANYWHERE: [1]}, required=(("g", "Geo", ""),))
+
+COUNTS = Table(
+    *rows(
+        [
+            {},
+            {"a": None},
+            {"a": []},
+            {"a": 1},
+            {"a": ""},
+            {"a": {}},
+            {"a": [None]},
+            {"a": [[]]},
+            {"a": [1, 2]},
+            {"a": [1, None]},
+            {"o": [{"p": [1]}, {"p": [2, 3]}]},
+        ],
+        {
+            of_a("values_count { gte: 1 }"): "FFFTTTTTTTF",
+            of_a("values_count { lt: 1 }"): "TTTFFFFFFFT",
+            of_a("values_count { gte: 2 }"): "FFFFFFFFTTF",
+            of_a("values_count { gt: 0 lte: 1 }"): "FFFTTTTTFFF",
+            of_a("values_count {}"): "TTTTTTTTTTT",
+            must(field("o[].p", "values_count { gte: 2 }")): "FFFFFFFFFFT",
+            must(field("o[].p", "values_count { gte: 3 }")): "FFFFFFFFFFF",
+            must(field("o[].p", "values_count { lte: 1 }")): "TTTTTTTTTTT",
+        },
+    ),
+    indexes=(("a", "Integer", ""), ("o[].p", "Integer", "")),
+)
+
+EMPTINESS = Table(
+    *rows(
+        [
+            {},
+            {"a": None},
+            {"a": []},
+            {"a": [None]},
+            {"a": [[]]},
+            {"a": [[None]]},
+            {"a": ""},
+            {"a": {}},
+            {"a": [1, None]},
+            {"a": {"b": None}},
+            {"a": 0},
+            {"a": False},
+        ],
+        {
+            must("is_empty { key: 'a' }"): "TTTFFFFFFFFF",
+            must("is_empty { key: 'a[]' }"): "TTTTTFTTFTTT",
+            of_a("is_empty: true"): "TTTFFFFFFFFF",
+            of_a("is_empty: false"): "FFFTTTTTTTTT",
+            must("is_null { key: 'a' }"): "FTFTFFFFTFFF",
+            must("is_null { key: 'a.b' }"): "FFFFFFFFFTFF",
+            of_a("is_null: true"): "FTFTFFFFTFFF",
+            of_a("is_null: false"): "TFTFTTTTFTTT",
+            must_not("is_empty { key: 'a' }"): "FFFTTTTTTTTT",
+        },
+    ),
+    indexes=(("a", "Integer", ""), ("a", "Keyword", ""), ("a", "Text", ""), ("a[]", "Bool", ""), ("a.b", "Geo", "")),
+)
+EMPTY_PARTS = Table(
+    *rows(
+        [
+            {"o": [{"p": 1}, {"p": None}]},
+            {"o": [{"p": 1}, {"x": 1}]},
+            {"o": [{"p": None}, {"p": []}]},
+            {"o": [{"x": 1}]},
+            {"o": []},
+            {"o": {"p": 1}},
+            {},
+        ],
+        {
+            must("is_empty { key: 'o[].p' }"): "FFTTTTT",
+            must(field("o[].p", "is_empty: true")): "FFTTTTT",
+            must(field("o[].p", "is_empty: false")): "TTFFFFF",
+            must("is_null { key: 'o[].p' }"): "TFTFFFF",
+            must(field("o[].p", "is_null: false")): "FTFTTTT",
+        },
+    ),
+    indexes=(("o[].p", "Integer", ""), ("o[].p", "Keyword", "")),
+)
+
+O_A = field("a", "match { integer: 1 }")
+NESTED_ROWS: dict[int, Json] = {
+    1: {"o": [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]},
+    2: {"o": {"a": 1, "b": "x"}},
+    3: {"o": []},
+    4: {},
+    5: {"o": [1, {"a": 1}]},
+    6: {"o": [[{"a": 1, "b": "x"}]]},
+    7: {"w": {"o": [{"a": 1, "b": "x"}]}},
+    8: {"o": [{}]},
+}
+NESTED = Table(
+    NESTED_ROWS,
+    {
+        must(field("o[].a", "match { integer: 1 }"), field("o[].b", "match { keyword: 'y' }")): [1],
+        nested("o", must(O_A, field("b", "match { keyword: 'x' }"))): [1],
+        nested("o[]", must(O_A, field("b", "match { keyword: 'x' }"))): [1],
+        nested("o", must(O_A, field("b", "match { keyword: 'y' }"))): [],
+        nested("o", must(O_A)): [1, 5],
+        nested("o", must_not(O_A)): [1, 8],
+        must_not(f"nested {{ key: 'o' filter {{ {must(O_A)} }} }}"): [2, 3, 4, 6, 7, 8],
+        nested("o", ""): [1, 5, 8],
+        nested("o", must("is_empty { key: 'b' }")): [5, 8],
+        nested("o[0]", must(field("a", "match { integer: 2 }"))): [],
+        nested("o[0]", must(O_A)): [6],
+        nested("w.o", must(O_A)): [7],
+        nested("o", must("has_id { has_id { num: 1 } }")): [],
+        nested("o", must_not("has_id { has_id { num: 1 } }")): [1, 5, 8],
+        nested("o", must("has_vector { has_vector: '' }")): [],
+        nested("o", must_not("slice { total: 1 }")): [1, 5, 8],
+        nested("w", must("nested { key: 'o' filter {} }")): [],
+        nested("o", must(field("b", "match { prefix: '' }"), field("a", "range { gte: 2 }"))): [1],
+    },
+    indexes=(
+        ("o[].a", "Integer", ""),
+        ("o[].b", "Keyword", ""),
+        ("o", "Keyword", ""),
+        ("o[].a", "Integer", "nested: 'o'"),
+        ("o[].b", "Keyword", "nested: 'o[]'"),
+    ),
+)
+
+UUID = "550e8400-e29b-41d4-a716-446655440000"
+UUIDS: dict[int, Json] = {1: {"u": "abc"}, 2: {"u": "550E8400E29B41D4A716446655440000"}}
+
+
+def of_u(check: str) -> str:
+    """Return a filter with one match of the field `u`."""
+    return must(field("u", f"match {{ {check} }}"))
+
+
+UUID_TEXTS = Table(
+    UUIDS,
+    {
+        of_u(f"keyword: '{UUID}'"): [],
+        of_u(f"keyword: 'urn:uuid:{UUID}'"): [],
+        of_u(f"keywords {{ strings: '{UUID}' }}"): [],
+        of_u("keyword: 'abc'"): [1],
+        of_u("keyword: '550E8400E29B41D4A716446655440000'"): [2],
+        of_u(f"except_keywords {{ strings: '{UUID}' }}"): [1, 2],
+    },
+    indexes=(("u", "Keyword", ""),),
+)
+UUID_NUMBERS = Table(
+    UUIDS,
+    {
+        of_u(f"keyword: '{UUID}'"): [2],
+        of_u(f"keyword: 'urn:uuid:{UUID}'"): [2],
+        of_u(f"keyword: '{{{UUID.upper()}}}'"): [2],
+        of_u(f"keywords {{ strings: '{UUID}' }}"): [2],
+        of_u(f"keywords {{ strings: ['{UUID}', 'zzz'] }}"): [],
+        of_u("keyword: 'abc'"): [1],
+        of_u(f"except_keywords {{ strings: '{UUID}' }}"): [],
+        of_u("except_keywords { strings: 'zzz' }"): [1, 2],
+        of_u("prefix: 'a'"): [1],
+    },
+    required=(("u", "Uuid", ""),),
+)
+
+WITHOUT_NESTED = {
+    must("is_empty { key: 'o[].p' }"): [3, 4, 5, 7],
+    must(field("o[].p", "is_empty: true")): [3, 4, 5, 7],
+    must(field("o[].p", "is_empty: false")): [1, 2, 6],
+    must("is_null { key: 'o[].p' }"): [5],
+    must(field("o[].p", "is_null: false")): [1, 2, 3, 4, 6, 7],
+    must(field("o[].p", "values_count { lt: 1 }")): [3, 4, 5, 7],
+    must(field("o[].p", "match { integer: 5 }")): [1],
+    must(field("o[].p", "range { gt: 1 }")): [1, 6],
+    nested("o", must("is_empty { key: 'p' }")): [2, 5],
+    nested("o", must(field("p", "match { integer: 5 }"))): [1],
+}
+OPTION: dict[int, Json] = {
+    1: {"o": [{"p": 1}, {"p": 5}]},
+    2: {"o": [{"p": 1}, {"c": "red"}]},
+    3: {"o": []},
+    4: {},
+    5: {"o": [{"p": None}]},
+    6: {"o": [1, {"p": 3}]},
+    7: {"o": [1]},
+}
+PLAIN = Table(OPTION, WITHOUT_NESTED, indexes=(("o[].p", "Integer", ""), ("o[].p", "Keyword", "")))
+PER_ELEMENT = Table(
+    OPTION,
+    WITHOUT_NESTED
+    | {
+        must("is_empty { key: 'o[].p' }"): [2, 5],
+        must(field("o[].p", "is_empty: true")): [2, 5],
+        must(field("o[].p", "is_null: false")): [1, 2, 6],
+    },
+    required=(("o[].p", "Integer", "nested: 'o'"),),
+)
+
+TABLES: dict[str, Table] = {
+    **MASTER,
+    "clauses": CLAUSES,
+    "paths": PATHS,
+    "several checks": SEVERAL,
+    "matches": MATCHES,
+    "one level": ONE_LEVEL,
+    "strings": STRINGS,
+    "except": EXCEPT,
+    "ranges": RANGES,
+    "fractional bounds": FRACTIONAL_BOUNDS,
+    "rounded bounds": ROUNDED,
+    "exact bounds": EXACT,
+    "datetimes": DATETIMES,
+    "nanoseconds": NANOSECONDS,
+    "microseconds": MICROSECONDS,
+    "places": GEO,
+    "places out of range": NUMERIC_PLACES,
+    "legal places": LEGAL_PLACES,
+    "counts": COUNTS,
+    "emptiness": EMPTINESS,
+    "empty parts": EMPTY_PARTS,
+    "nested": NESTED,
+    "uuid texts": UUID_TEXTS,
+    "uuid numbers": UUID_NUMBERS,
+    "plain index": PLAIN,
+    "index per element": PER_ELEMENT,
+}
