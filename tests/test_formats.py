@@ -31,6 +31,7 @@ from pointstore.core.schema import (
 from pointstore.core.update import DeletePoints, DeleteVectors, SetPayload
 from pointstore.engine.engine import Engine
 from pointstore.engine.recover import recover
+from pointstore.engine.strict import Searches
 from pointstore.storage import keys
 from tests.building import (
     MAP_SIZE,
@@ -123,7 +124,7 @@ def test_format_1_opens_and_answers(engine: Engine) -> None:
         {},
         {"bytes": (3.0, 250.0), "multi": ((1.0, 2.0), (3.0, 4.0)), "sparse": {7: 0.5}},
     )
-    (hits,) = engine.query("everything", [NearestQuery(dense(1, 0), limit=3)])
+    (hits,) = engine.query("everything", Searches([NearestQuery(dense(1, 0), limit=3)]))
     assert [(format_point_id(hit.point_id), hit.score) for hit in hits] == [("3", 30.0), ("9", 9.0), ("8", 8.0)]
 
 

@@ -30,6 +30,7 @@ from pointstore.core.update import (
     SetPayload,
     UpdateMode,
 )
+from pointstore.engine.strict import Searches
 from tests.building import (
     Point,
     contents,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
     from pointstore.core.update import Update
     from pointstore.core.vector import Vector
-    from pointstore.engine.collection import Collection
+from pointstore.engine.collection import Collection
 
 _CONFIG = CollectionConfig(
     vectors={
@@ -128,7 +129,7 @@ def test_replaying_the_log(tmp_path: Path, seed: int) -> None:
         assert _state(copy) == _state(source)
         with copy.view() as view:
             assert len(list(view.store.log.entries(view.txn, 0))) == 120
-        answers = [engine.query(name, [NearestQuery(dense(1, 0.5), limit=30)]) for name in ("source", "copy")]
+        answers = [engine.query(name, Searches([NearestQuery(dense(1, 0.5), limit=30)])) for name in ("source", "copy")]
         assert answers[0] == answers[1]
 
 

@@ -56,6 +56,7 @@ from pointstore.core.update import (
 )
 from pointstore.core.vector import Dense, Multi, NamedVectors, Sparse, Vector
 from pointstore.engine.engine import Engine
+from pointstore.engine.strict import Searches
 from tests.building import (
     EVERYTHING,
     MAP_SIZE,
@@ -475,7 +476,7 @@ class CollectionMachine(RuleBasedStateMachine):
         query = NearestQuery(
             target, name, condition, SearchParams(exact=exact), limit=limit, offset=offset, selectors=EVERYTHING
         )
-        (hits,) = self.engine.query("c", [query])
+        (hits,) = self.engine.query("c", Searches([query]))
         scores = {i: _score(params, row, self.model.points[i].vectors[name]) for i in candidates if i in having}
         descending = params.distance in (Distance.COSINE, Distance.DOT)
         ordered = sorted(scores.values(), reverse=descending)[offset : offset + limit]

@@ -75,7 +75,7 @@ NOT_RED = of_a("match { except_keywords { strings: 'red' } }")
 NOT_NOTHING = of_a("match { except_keywords {} }")
 NOT_ONE = of_a("match { except_integers { integers: 1 } }")
 RANGE = of_a("range { gte: 1 lte: 1.5 }")
-TRUTHS = [
+TRUTHS: list[tuple[dict[str, Json], str]] = [
     # payload, then the answers to CHECKS
     ({"a": 1}, "FTTTFTFTFF"),
     ({"a": 1.0}, "FFTTTTFTFF"),
@@ -109,7 +109,7 @@ CHECKS = [
     must("is_null { key: 'a' }"),
 ]
 PREFIX = CHECKS[6]
-PAYLOADS: dict[int, Json] = {number: dict(payload) for number, (payload, _) in enumerate(TRUTHS, 1)}
+PAYLOADS: dict[int, Json] = {number: payload for number, (payload, _) in enumerate(TRUTHS, 1)}
 UNINDEXED: dict[str, list[int]] = {
     check: [number for number, (_, marks) in enumerate(TRUTHS, 1) if marks[column] == "T"]
     for column, check in enumerate(CHECKS)

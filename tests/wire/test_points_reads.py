@@ -97,6 +97,7 @@ BAD_FILTERS = [
     ("must { is_empty { key: '' } }", "INVALID_ARGUMENT", "Invalid json path: ''"),
 ]
 
+
 @pytest.mark.parametrize(("condition", "code", "text"), BAD_FILTERS)
 @pytest.mark.parametrize(("method", "request_text"), READS[1:])
 def test_filters_are_refused_before_the_lookup(  # noqa: PLR0913, PLR0917  two tables

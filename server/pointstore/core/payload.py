@@ -84,6 +84,12 @@ def unpack_payload(payload: bytes) -> dict[str, Json]:
     return {key: decode_value(value) for key, value in parsed.payload.items()}
 
 
+def unpack_members(payload: bytes, names: Iterable[str]) -> dict[str, Json]:
+    """Decode only some of the top-level members of a stored payload; those that it lacks are left out."""
+    entries = RetrievedPoint.FromString(payload).payload
+    return {name: decode_value(entries[name]) for name in names if name in entries}
+
+
 def pack_payload(tree: dict[str, Json]) -> bytes:
     """Encode a tree as a stored payload."""
     message = RetrievedPoint()

@@ -21,7 +21,7 @@ from pointstore.core.filter import Filter
 from pointstore.core.operation import Operation
 from pointstore.core.path import Path as PayloadPath
 from pointstore.core.point import PointId
-from pointstore.core.query import OrderBy, Page, Record, ScrollRequest, Selectors
+from pointstore.core.query import OrderBy, Page, Query, Record, ScrollRequest, Selectors
 from pointstore.core.schema import CollectionConfig, effective_hnsw
 from pointstore.core.space import Rows
 from pointstore.core.update import (
@@ -168,6 +168,15 @@ class Collection:
         """
         config, fields = self._definitions()
         strict.check_searches(searches, config, traits_of(fields))
+
+    def charge_queries(self, config: CollectionConfig, queries: Sequence[Query]) -> None:
+        """Count queries against the collection's rate, if it has one.
+
+        Raises:
+            RateLimitedError: too many reads.
+        """
+        if config.strict_mode_config is not None:
+            self.charge_read(config, sum(strict.read_cost(query.filter) for query in queries))
 
     def charge_read(self, config: CollectionConfig, cost: int) -> None:
         """Count a read against the collection's rate, if it has one.

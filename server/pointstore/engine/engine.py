@@ -27,11 +27,12 @@ from pointstore.core.errors import (
     collection_not_found,
 )
 from pointstore.core.failpoint import visit
-from pointstore.core.query import Query, ScoredRecord
+from pointstore.core.query import ScoredRecord
 from pointstore.core.schema import CollectionConfig
 from pointstore.engine import search
 from pointstore.engine.collection import Collection
 from pointstore.engine.configure import numbered
+from pointstore.engine.strict import Searches
 from pointstore.storage.catalog import Catalog, Names
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import sync_directory
@@ -153,15 +154,19 @@ class Engine:
         found = sorted(self._current_names().aliases.items())
         return [Alias(alias, target) for alias, target in found if collection is None or target == collection]
 
-    def query(self, name: str, queries: Sequence[Query]) -> list[list[ScoredRecord]]:
-        """Answer queries on one collection, all on the same state.
+    def query(self, name: str, searches: Searches) -> list[list[ScoredRecord]]:
+        """Answer the queries of a request on one collection, all on the same state.
 
         Raises:
-            RequestError: a query is wrong; none is answered.
+            RequestError: a query is wrong, or strict mode forbids it; none is answered.
         """
         collection = self.collection(name)
-        collection.prepare([query.filter for query in queries])
-        return search.answer(collection, queries, self._lookup_collection)
+        conditions = [query.filter for query in searches.queries if query.filter is not None]
+        if conditions:
+            # What strict mode forbids must not get indexes.
+            collection.check_queries(searches)
+            collection.prepare(conditions)
+        return search.answer(collection, searches, self._lookup_collection)
 
     def open_collections(self) -> list[Collection]:
         """Return every collection that can be used, opening those that this process has not used yet."""

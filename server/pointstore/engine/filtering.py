@@ -29,10 +29,11 @@ from pointstore.core.filter import (
     Slice,
     ValuesCount,
     elements_of,
+    payload_paths,
 )
-from pointstore.core.path import Path, parse_path
-from pointstore.core.payload import unpack_payload
-from pointstore.core.truth import predicate
+from pointstore.core.path import Key, Path, parse_path
+from pointstore.core.payload import unpack_members
+from pointstore.core.truth import never, predicate
 from pointstore.engine.field_choice import nested_base
 from pointstore.engine.field_lookup import FieldLookup
 from pointstore.engine.full_text import text_lookup
@@ -111,11 +112,12 @@ class Evaluation:
     def checked(self, condition: Condition, candidates: Bits) -> Bits:
         """Return those of the candidates whose payload fulfils a condition."""
         holds = predicate(condition, text_lookup(self._view.snapshot.fields))
+        names = {step.name for path in payload_paths(condition) if isinstance(step := path.steps[0], Key)}
         kept = []
         for slot in slot_sets.to_slots(candidates).tolist():
             record = self._view.record(slot)
             # Conditions on the point itself are never asked here: inside Nested they are false.
-            if holds(unpack_payload(record.payload), _false):
+            if holds(unpack_members(record.payload, names), never):
                 kept.append(slot)
         return slot_sets.bits_of(np.array(kept, np.uint64), self._live.size << 3)
 
@@ -135,10 +137,6 @@ class Evaluation:
             counts += np.unpackbits(self._condition(part), bitorder="little")
         # The complement of nothing is everything: without conditions, counts stay below any min_count >= 1.
         return np.packbits(counts >= clause.min_count, bitorder="little") & self._live
-
-
-def _false(_condition: PointCondition) -> bool:
-    return False
 
 
 def _per_element(condition: Field | IsEmpty | IsNull, base: Path) -> Nested | None:

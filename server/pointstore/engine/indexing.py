@@ -19,13 +19,11 @@ from pointstore.core.datetimes import parse_datetime
 from pointstore.core.field_block import FieldBlock, FieldColumn, Flag
 from pointstore.core.fields import FieldIndex, FieldParams, FieldType, RawKind
 from pointstore.core.path import Key, Path, get, parse_path
-from pointstore.core.payload import decode_value
+from pointstore.core.payload import unpack_members
 from pointstore.core.point import parse_uuid
 from pointstore.core.schema import Json
 from pointstore.core.values import count, geo_of, is_empty, is_null, unwrapped
 from pointstore.text.analyzer import analyzer_of
-from qdrant_grpc.json_with_int_pb2 import Value
-from qdrant_grpc.points_pb2 import RetrievedPoint
 
 Codes = Callable[[int, Sequence[bytes]], list[int]]
 """Codes of terms of a field, by the field's number."""
@@ -87,13 +85,14 @@ def build_blocks(
     plans = [(_plan(index.path), reader_of(index)) for index in fields]
     collected: list[list[_Found]] = [[_Found() for _ in reader.dtypes] for _, reader in plans]
     flags = [bytearray(len(payloads)) for _ in fields]
+    names = list(dict.fromkeys(name for (name, _), _ in plans))
     for position, payload in enumerate(payloads):
         if not payload:
             continue
-        entries = RetrievedPoint.FromString(payload).payload
+        members = unpack_members(payload, names)
         for place, ((name, rest), reader) in enumerate(plans):
-            if name in entries:
-                reached = _reach(entries[name], rest)
+            if name in members:
+                reached = get(members[name], rest) if rest.steps else [members[name]]
                 if reached:
                     found = reader.read(reached, position, collected[place])
                     flags[place][position] = _presence(reached) | found
@@ -109,11 +108,6 @@ def _plan(path: str) -> tuple[str, Path]:
     first, *rest = parse_path(path).steps
     assert isinstance(first, Key)
     return first.name, Path(tuple(rest))
-
-
-def _reach(value: Value, rest: Path) -> list[Json]:
-    tree = decode_value(value)
-    return get(tree, rest) if rest.steps else [tree]
 
 
 def _presence(reached: list[Json]) -> Flag:

@@ -36,7 +36,7 @@ MERGE_SHARE: Final = 0.5
 """While writes come, a segment is merged into its predecessor when it has at least this share of its bytes."""
 IDLE_MERGE_SHARE: Final = 0.05
 """The same when no writes come."""
-CHEAP_BYTES: Final = 64 * _MIB
+CHEAP_BYTES: Final = 256 * _MIB
 """A segment up to this size is rewritten for any addition when no writes come."""
 
 

@@ -20,12 +20,13 @@ from pointstore.core.filter import excluding
 from pointstore.core.payload import EMPTY
 from pointstore.core.point import PointId, point_not_found
 from pointstore.core.query import NearestQuery, Query, ScoredRecord, ScrollQuery, Selectors, VectorOfPoint
-from pointstore.core.schema import CollectionConfig, effective_hnsw
+from pointstore.core.schema import CollectionConfig
 from pointstore.core.space import Floats
 from pointstore.core.vector import Multi, Sparse, Vector
 from pointstore.engine.columns import dimension_error, kind_error
 from pointstore.engine.filtering import matching_slots
-from pointstore.engine.strict import read_cost
+from pointstore.engine.index_demand import traits_of
+from pointstore.engine.strict import Searches, check_searches
 from pointstore.engine.view import DenseView, View
 from pointstore.index import flat
 from pointstore.index import slots as slot_sets
@@ -46,8 +47,8 @@ class Viewable(Protocol):
         """Begin a read."""
         ...
 
-    def charge_read(self, config: CollectionConfig, cost: int) -> None:
-        """Count a read against the collection's rate."""
+    def charge_queries(self, config: CollectionConfig, queries: Sequence[Query]) -> None:
+        """Count queries against the collection's rate."""
         ...
 
 
@@ -55,22 +56,26 @@ Lookup = Callable[[str], Viewable]
 """Find another collection by name, for vectors of its points."""
 
 
-def answer(collection: Viewable, queries: Sequence[Query], lookup: Lookup) -> list[list[ScoredRecord]]:
-    """Answer queries on one state of a collection.
+def answer(collection: Viewable, searches: Searches, lookup: Lookup) -> list[list[ScoredRecord]]:
+    """Answer the queries of a request on one state of a collection.
 
     Raises:
         RequestError: a query is wrong; none is answered.
     """
-    with ExitStack() as stack:
-        view = stack.enter_context(collection.view())
-        others: dict[str, View] = {}
-        for query in queries:
-            name = query.lookup_collection if isinstance(query, NearestQuery) else None
-            if name is not None and name not in others:
+    queries = searches.queries
+    with collection.view() as view:
+        check_searches(searches, view.snapshot.config, traits_of(view.snapshot.fields))
+        collection.charge_queries(view.snapshot.config, queries)
+        names = {query.lookup_collection for query in queries if isinstance(query, NearestQuery)} - {None}
+        if not names:
+            return [_answer(view, query, {}) for query in queries]
+        with ExitStack() as stack:
+            others: dict[str, View] = {}
+            for name in names:
+                assert name is not None
                 other = lookup(name)
                 others[name] = view if other is collection else stack.enter_context(other.view())
-        collection.charge_read(view.snapshot.config, sum(read_cost(query.filter) for query in queries))
-        return [_answer(view, query, others) for query in queries]
+            return [_answer(view, query, others) for query in queries]
 
 
 def _answer(view: View, query: Query, others: dict[str, View]) -> list[ScoredRecord]:
@@ -92,7 +97,7 @@ def _nearest(view: View, query: NearestQuery, others: dict[str, View]) -> list[S
         target = _stored_vector(source, target.point_id, query.using if target.vector_name is None else target.vector_name)
     dense, vector = _dense_target(view, query.using, target)
     _check_names(view, query.selectors)
-    ef = query.params.hnsw_ef or effective_hnsw(view.snapshot.config, query.using).ef_construct or 0
+    ef = query.params.hnsw_ef or dense.ef_construct
     allowed = None if condition is None else matching_slots(view, condition)
     slots, similarities = nearest_slots(
         dense, vector, query.limit + query.offset, ef, allowed, exact=query.params.exact

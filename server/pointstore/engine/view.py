@@ -20,7 +20,7 @@ from pointstore.core.payload import EMPTY, pack_payload, unpack_payload
 from pointstore.core.point import PointId
 from pointstore.core.projection import exclude, include
 from pointstore.core.query import PayloadSelector, VectorSelector
-from pointstore.core.schema import CollectionConfig
+from pointstore.core.schema import CollectionConfig, effective_hnsw
 from pointstore.core.space import Rows, Space, space_of
 from pointstore.core.vector import Dense, NamedVectors, Vector
 from pointstore.engine.field_cache import FieldCache
@@ -82,12 +82,14 @@ class DenseView:
     """One dense space in a snapshot.
 
     Attributes:
+        ef_construct: beam width of graph searches, unless a query says otherwise.
         live: the live slots that have this vector.
         segments: ascending by slot, all older than the unsealed rows.
     """
 
     number: int
     space: Space
+    ef_construct: int
     live: Bits
     unsealed: Unsealed
     segments: tuple[OpenSegment, ...]
@@ -227,13 +229,17 @@ def load_snapshot(store: CollectionStore, txn: Txn, head: Head, previous: Snapsh
     known_others = {previous.config.vector_numbers[name]: bits for name, bits in previous.others.items()}
     dense: dict[str, DenseView] = {}
     others: dict[str, Bits] = {}
+    reconfigured = config is not previous.config
     for name, number in config.vector_numbers.items():
         params = config.vectors.get(name)
         if params is None or params.multivector_config is not None:
             before = known_others.get(number)
             others[name] = _live(store, txn, number, head, before, since)
         else:
-            dense[name] = _dense(store, txn, number, space_of(params), head, known.get(number), metas, since, resealed)
+            ef_construct = effective_hnsw(config, name).ef_construct or 0 if reconfigured else previous.dense[name].ef_construct
+            dense[name] = _dense(
+                store, txn, number, space_of(params), ef_construct, head, known.get(number), metas, since, resealed
+            )
     return Snapshot(head, config, live, dense, others, metas, fields, previous.cache.successor())
 
 
@@ -242,6 +248,7 @@ def _dense(  # noqa: PLR0913  the parts of one space
     txn: Txn,
     number: int,
     space: Space,
+    ef_construct: int,
     head: Head,
     previous: DenseView | None,
     metas: tuple[SegmentMeta, ...],
@@ -267,7 +274,7 @@ def _dense(  # noqa: PLR0913  the parts of one space
         )
     for slots, rows in store.vectors.blocks(txn, number, space, after=unsealed.last_slot):
         unsealed = unsealed.appended(slots, rows)
-    return DenseView(number, space, live, unsealed, segments)
+    return DenseView(number, space, ef_construct, live, unsealed, segments)
 
 
 def _open(root: Path, space: Space, meta: SegmentMeta) -> OpenSegment:

@@ -209,9 +209,9 @@ class DenseIndex:
         self._index.search_c(
             1, scratch.query_pointer, k, scratch.distance_pointer, scratch.label_pointer, scratch.parameters
         )
-        labels = scratch.labels[:k]
-        found: Positions = labels[labels >= 0]
-        return found
+        found: Positions = scratch.labels[:k].copy()
+        # What was not found is at the end.
+        return found if found[-1] >= 0 else found[found >= 0]
 
 
 class _Scratch:
@@ -239,8 +239,9 @@ class DenseSegment:
 
     def __init__(self, space: Space, slots: Slots, rows: Rows, index: DenseIndex | None) -> None:
         self.space = space
-        self.slots = slots
-        self.rows = rows
+        # Plain arrays: every operation on numpy's memmap class runs Python code.
+        self.slots = np.asarray(slots)
+        self.rows = np.asarray(rows)
         self.first_slot = int(slots[0])
         self.last_slot = int(slots[-1])
         self._index = index
@@ -371,8 +372,7 @@ def raised_ef(ef: int, selectivity: float) -> int:
 
 
 def _squared(query: Floats) -> float:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(query @ query)
+    return float(query.dot(query))
 
 
 def _metric(space: Space) -> int:

@@ -172,8 +172,7 @@ class _Reads:
         return encode_scored(self._answer(name, searches), started)
 
     def _answer(self, name: str, searches: Searches) -> list[list[ScoredRecord]]:
-        self._engine.collection(name).check_queries(searches)
-        return self._engine.query(name, searches.queries)
+        return self._engine.query(name, searches)
 
     def _decoded(self, name: str, decode: Callable[[], Sequence[Query]]) -> Sequence[Query]:
         """Decode queries; let a missing collection win over errors that the reference notices after the lookup."""

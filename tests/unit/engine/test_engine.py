@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pointstore.engine.strict import Searches
 from pointstore.core.catalog import Alias, CollectionChange, CreateAlias, DeleteAlias, RenameAlias
 from pointstore.core.errors import AlreadyExistsError, NotFoundError, RequestError, WrongInputError
 from pointstore.core.schema import CollectionConfig, Distance, SparseVectorParams, VectorParams
 from tests.building import contents, dense, running_engine, upsert, vector_config, write
 
 if TYPE_CHECKING:
-    from pointstore.engine.engine import Engine
+from pointstore.engine.engine import Engine
 
 
 def _directories(engine: Engine) -> list[str]:
@@ -64,7 +65,7 @@ def test_what_is_not_there(engine: Engine) -> None:
     text = "Not found: Collection `nope` doesn't exist!"
     for call in (
         lambda: engine.collection("nope"),
-        lambda: engine.query("nope", []),
+        lambda: engine.query("nope", Searches([])),
         lambda: engine.update_collection("nope", CollectionChange()),
     ):
         with pytest.raises(NotFoundError) as caught:
@@ -150,7 +151,7 @@ def test_an_alias_works_like_the_name(engine: Engine) -> None:
     assert engine.exists("x")
     engine.update_collection("x", CollectionChange(metadata={"k": 1}))
     assert engine.collection("a").config().metadata == {"k": 1}
-    assert engine.query("x", []) == []
+    assert engine.query("x", Searches([])) == []
     assert engine.collection_names() == ["a"]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pointstore.core.errors import BadRequestError
+from pointstore.core.fields import FieldIndexes
 from pointstore.core.filter import (
     Check,
     DatetimeRange,
@@ -38,7 +39,7 @@ from pointstore.core.filter import (
     elements_of,
 )
 from pointstore.core.path import parse_path
-from pointstore.engine.index_demand import Trait, check_indexed, no_indexes
+from pointstore.engine.index_demand import Trait, check_indexed, traits_of
 
 if TYPE_CHECKING:
     from pointstore.core.filter import Condition
@@ -126,7 +127,7 @@ def test_every_clause_and_every_check_counts() -> None:
         Filter(min_should=MinShould((leaf,), 1)),
     ):
         with pytest.raises(BadRequestError, match="bool"):
-            check_indexed(condition, no_indexes)
+            check_indexed(condition, traits_of(FieldIndexes()))
     assert "[float, integer]" in _problem(inner, key=Trait.BOOL)
 
 

@@ -23,6 +23,7 @@ from pointstore.core.query import (
 from pointstore.core.schema import CollectionConfig, Datatype, Distance, VectorParams
 from pointstore.core.space import space_of
 from pointstore.core.update import DeletePoints, DeleteVectors
+from pointstore.engine.strict import Searches
 from tests.building import (
     EVERYTHING,
     dense,
@@ -40,6 +41,8 @@ from tests.building import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pointstore.core.query import Query, ScoredRecord
     from pointstore.engine.collection import Collection
     from pointstore.engine.engine import Engine
@@ -48,12 +51,16 @@ _DIM = 8
 _Doubles = NDArray[np.float64]
 
 
+def _query(engine: Engine, name: str, queries: Sequence[Query]) -> list[list[ScoredRecord]]:
+    return engine.query(name, Searches(queries))
+
+
 def _ids(hits: list[ScoredRecord]) -> list[int]:
     return [int(format_point_id(hit.point_id)) for hit in hits]
 
 
 def _nearest(engine: Engine, query: NearestQuery, name: str = "c") -> list[ScoredRecord]:
-    (hits,) = engine.query(name, [query])
+    (hits,) = _query(engine, name, [query])
     return hits
 
 
@@ -252,38 +259,38 @@ def test_misfits_are_refused_even_on_an_empty_collection(
 ) -> None:
     assert collection.count(None) == 0
     with pytest.raises(RequestError) as caught:
-        engine.query("c", [query])
+        _query(engine, "c", [query])
     assert caught.value.message == text
 
 
 def test_a_multi_vector_query_on_a_sparse_space_is_a_misfit(engine: Engine, collection: Collection) -> None:
     assert collection.count(None) == 0
     with pytest.raises(RequestError) as caught:
-        engine.query("c", [NearestQuery(multi([1, 2]), using="s")])
+        _query(engine, "c", [NearestQuery(multi([1, 2]), using="s")])
     assert not isinstance(caught.value, UnsupportedError)
     assert caught.value.message == "Wrong input: Conversion between multi and regular vectors failed"
 
 
 def test_searching_before_anything_was_written(engine: Engine, collection: Collection) -> None:
     assert collection.count(None) == 0
-    assert engine.query("c", [NearestQuery(dense(1, 2)), ScrollQuery(), NearestQuery(dense(1, 2, 3), using="b")]) == [
+    assert _query(engine, "c", [NearestQuery(dense(1, 2)), ScrollQuery(), NearestQuery(dense(1, 2, 3), using="b")]) == [
         [],
         [],
         [],
     ]
     write(collection, upsert((1, {"b": dense(1, 2, 3)}, {})))
-    assert engine.query("c", [NearestQuery(dense(1, 2), filter=having(1))]) == [[]]
+    assert _query(engine, "c", [NearestQuery(dense(1, 2), filter=having(1))]) == [[]]
 
 
 def test_points_in_id_order_without_a_query(engine: Engine, table: Collection) -> None:
     write(table, upsert((0, {}, {})))
-    (hits,) = engine.query("c", [ScrollQuery(limit=3)])
+    (hits,) = _query(engine, "c", [ScrollQuery(limit=3)])
     assert [(int(format_point_id(hit.point_id)), hit.score, hit.version) for hit in hits] == [
         (0, 1.0, 0),
         (1, 1.0, 0),
         (2, 1.0, 0),
     ]
-    (hits,) = engine.query("c", [ScrollQuery(filter=having(1, 3, 4, 9), limit=5, offset=1, selectors=EVERYTHING)])
+    (hits,) = _query(engine, "c", [ScrollQuery(filter=having(1, 3, 4, 9), limit=5, offset=1, selectors=EVERYTHING)])
     assert [(n, unpack_payload(hit.payload)) for n, hit in zip(_ids(hits), hits, strict=True)] == [
         (3, {"n": 3}),
         (4, {"n": 4}),
@@ -297,10 +304,10 @@ def test_queries_of_a_batch_see_one_state_and_fail_together(engine: Engine, tabl
         NearestQuery(dense(0, 1), limit=1),
         ScrollQuery(limit=1),
     ]
-    assert [_ids(hits) for hits in engine.query("c", queries)] == [[4], [4], [1]]
+    assert [_ids(hits) for hits in _query(engine, "c", queries)] == [[4], [4], [1]]
     with pytest.raises(RequestError):
-        engine.query("c", [*queries, NearestQuery(dense(1))])
-    assert engine.query("c", []) == []
+        _query(engine, "c", [*queries, NearestQuery(dense(1))])
+    assert _query(engine, "c", []) == []
     assert table.count(None) == 4
 
 

@@ -13,9 +13,12 @@ from hypothesis.extra.numpy import arrays
 
 from pointstore.core import operation as operations
 from pointstore.core.errors import CorruptionError
+from pointstore.core.fields import FieldParams, FieldSchema, FieldType, Stopwords
 from pointstore.core.operation import (
+    AddField,
     AddVector,
     DenseColumn,
+    DropField,
     DropVector,
     MergePayload,
     MultiColumn,
@@ -34,6 +37,7 @@ from pointstore.core.schema import (
     Datatype,
     Distance,
     HnswConfig,
+    Memory,
     Modifier,
     MultiVectorConfig,
     SparseIndexConfig,
@@ -101,6 +105,9 @@ _PARAMS = st.one_of(
         st.none() | st.sampled_from(Modifier),
     ),
 )
+_FIELD_PARAMS = FieldParams(
+    is_tenant=True, memory=Memory.COLD, stopwords=Stopwords(("english",), ("x",)), stemmer="", tokenizer=3, nested="o[]"
+)
 _STRATEGIES: dict[type, st.SearchStrategy[Operation]] = {
     PutPoints: st.builds(PutPoints, _IDS, st.lists(_PAYLOADS, max_size=4).map(tuple), _COLUMNS),
     RemovePoints: st.builds(RemovePoints, _IDS),
@@ -111,6 +118,10 @@ _STRATEGIES: dict[type, st.SearchStrategy[Operation]] = {
     RemovePayload: st.builds(RemovePayload, _IDS, st.lists(_PATHS, max_size=3).map(tuple)),
     AddVector: st.builds(AddVector, st.text("aé", max_size=3), _PARAMS),
     DropVector: st.builds(DropVector, st.text("aé", max_size=3)),
+    AddField: st.builds(
+        AddField, _PATHS.map(str), st.builds(FieldSchema, st.sampled_from(FieldType), st.none() | st.just(_FIELD_PARAMS))
+    ),
+    DropField: st.builds(DropField, _PATHS.map(str)),
     Nothing: st.just(Nothing()),
 }
 
