@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pointstore.engine.strict import Searches
 from pointstore.core.catalog import Alias, CollectionChange, CreateAlias, DeleteAlias, RenameAlias
 from pointstore.core.errors import AlreadyExistsError, NotFoundError, RequestError, WrongInputError
 from pointstore.core.schema import CollectionConfig, Distance, SparseVectorParams, VectorParams
+from pointstore.engine.strict import Searches
 from tests.building import contents, dense, running_engine, upsert, vector_config, write
 
 if TYPE_CHECKING:
-from pointstore.engine.engine import Engine
+    from pointstore.engine.engine import Engine
 
 
 def _directories(engine: Engine) -> list[str]:
