@@ -16,6 +16,8 @@ from pointstore.engine.field_lookup import FieldLookup
 from pointstore.engine.view import View
 from pointstore.index.slots import Bits
 
+_INT64_MIN = -(2**63)
+
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
@@ -84,9 +86,14 @@ def _sorted_pairs(
 def _from(
     values: NDArray[np.generic], slots: NDArray[np.int64], start: float, *, descending: bool
 ) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
+    if math.isnan(start):
+        return values[:0], slots[:0]
     if values.dtype.kind == "i":
-        # A fraction lies between two integers.
-        start = math.floor(start) if descending else math.ceil(start)
+        if _INT64_MIN <= start < -_INT64_MIN:
+            # A fraction lies between two integers.
+            start = math.floor(start) if descending else math.ceil(start)
+        else:
+            start = math.copysign(math.inf, start)
     if descending:
         stop = int(np.searchsorted(values, start, "right"))
         return values[:stop], slots[:stop]
