@@ -25,6 +25,7 @@ app: Final = typer.Typer(
 
 _ControlFd = Annotated[int, typer.Option(help="Pipe whose end means that the supervisor is gone.")]
 _ReadyFd = Annotated[int, typer.Option(help="Pipe that takes the ready line.")]
+_GateFd = Annotated[int, typer.Option(help="Pipe whose end allows to open the data directory.")]
 
 
 @app.command()
@@ -58,7 +59,7 @@ def version() -> None:
 
 
 @app.command(hidden=True)
-def recover(control_fd: _ControlFd, ready_fd: _ReadyFd) -> None:  # noqa: ARG001  every child is given both
+def recover(control_fd: _ControlFd, ready_fd: _ReadyFd, gate_fd: _GateFd) -> None:  # noqa: ARG001  as every child
     """Repair what a crash left, before the workers start."""
     settings = _child_settings("recover")
     from pointstore.app import run_recovery
@@ -71,21 +72,21 @@ def recover(control_fd: _ControlFd, ready_fd: _ReadyFd) -> None:  # noqa: ARG001
 
 
 @app.command(hidden=True)
-def worker(index: int, control_fd: _ControlFd, ready_fd: _ReadyFd) -> None:
+def worker(index: int, control_fd: _ControlFd, ready_fd: _ReadyFd, gate_fd: _GateFd) -> None:
     """Run one serving process."""
     settings = _child_settings(f"worker-{index}")
     from pointstore.app import run_worker
 
-    raise typer.Exit(run_worker(settings, index=index, control_fd=control_fd, ready_fd=ready_fd))
+    raise typer.Exit(run_worker(settings, index=index, control_fd=control_fd, ready_fd=ready_fd, gate_fd=gate_fd))
 
 
 @app.command(hidden=True)
-def optimizer(control_fd: _ControlFd, ready_fd: _ReadyFd) -> None:
+def optimizer(control_fd: _ControlFd, ready_fd: _ReadyFd, gate_fd: _GateFd) -> None:
     """Run the background process."""
     settings = _child_settings("optimizer")
     from pointstore.app import run_optimizer
 
-    raise typer.Exit(run_optimizer(settings, control_fd=control_fd, ready_fd=ready_fd))
+    raise typer.Exit(run_optimizer(settings, control_fd=control_fd, ready_fd=ready_fd, gate_fd=gate_fd))
 
 
 def _child_settings(role: str) -> Settings:

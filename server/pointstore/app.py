@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _CLIENT_PING_MIN_MS: Final = 5_000
 """Clients may ping every 10 s, also without a call; grpc's default is to hang up on them. Half of it, for jitter."""
 
+_GATE_LOOK_S: Final = 0.2
 _CLOSE_MARGIN_S: Final = 2.0
 _STUCK_STATUS: Final = 3
 
@@ -120,7 +121,7 @@ def run_recovery(settings: Settings) -> None:
     recover(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
 
 
-def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int) -> int:
+def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int, gate_fd: int) -> int:
     """Serve until told to stop; return the exit status."""
     from pointstore.engine.engine import Engine
     from pointstore.wire.table import build_methods
@@ -131,6 +132,8 @@ def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int
     if core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
     stop = _watch_for_stop(settings, control_fd)
+    if not _pass_gate(gate_fd, stop):
+        return 0
     engine = Engine(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
     health, reflection = HealthService(), ReflectionService(POOL)
     transport = Transport(settings, build_methods(engine), {**health.handlers(), **reflection.handlers()})
@@ -151,19 +154,29 @@ def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int
     return 0
 
 
-def run_optimizer(settings: Settings, *, control_fd: int, ready_fd: int) -> int:
+def run_optimizer(settings: Settings, *, control_fd: int, ready_fd: int, gate_fd: int) -> int:
     """Seal, build and merge at low priority until told to stop; return the exit status."""
     from pointstore.engine.engine import Engine
     from pointstore.engine.optimize import Optimizer
 
     _lower_priority()
     stop = _watch_for_stop(settings, control_fd)
+    if not _pass_gate(gate_fd, stop):
+        return 0
     engine = Engine(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
     optimizer = Optimizer(settings, engine)
     _report_ready(ready_fd)
     optimizer.run(stop)
     engine.close()
     return 0
+
+
+def _pass_gate(gate_fd: int, stop: threading.Event) -> bool:
+    """Wait until recovery has ended, which the end of a pipe tells; False when the process is to stop instead."""
+    while not stop.is_set():
+        if select.select([gate_fd], [], [], _GATE_LOOK_S)[0]:
+            return not stop.is_set()
+    return False
 
 
 def _watch_for_stop(settings: Settings, control_fd: int) -> threading.Event:

@@ -99,6 +99,8 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._wakeup_fd, self._wakeup_write_fd = os.pipe()
         self._control_fd, self._control_write_fd = os.pipe()
+        # Children load their code while recovery runs, and open the data directory when this pipe ends.
+        self._gate_fd, self._gate_write_fd = os.pipe()
         self._data_dir_claim: DataDirClaim | None = None
 
     def run(self) -> int:
@@ -147,7 +149,8 @@ class Supervisor:
     def _recover(self) -> None:
         """Let a child repair what an earlier crash left, before any worker opens the data directory."""
         recovery = _Child("recover", ("recover",))
-        self._spawn(recovery)
+        for child in (recovery, *self._workers, self._optimizer):
+            self._spawn(child)
         assert recovery.process is not None  # noqa: S101  just spawned
         while (status := recovery.process.poll()) is None:
             if self._stop_requested:
@@ -160,6 +163,7 @@ class Supervisor:
         if status:
             message = f"recovery of data directory {self._settings.data_dir} failed ({_describe(status)})"
             raise _GaveUpError(message)
+        os.close(self._gate_write_fd)
 
     def _supervise(self, address: str) -> None:
         """Start everything and keep it running until a stop is requested."""
@@ -220,9 +224,10 @@ class Supervisor:
         """Start a new interpreter for the child."""
         ready_fd, ready_write_fd = os.pipe()
         assert self._data_dir_claim is not None  # noqa: S101  run() takes the claim first
-        inherited = (ready_write_fd, self._control_fd, self._data_dir_claim.fd)
+        inherited = (ready_write_fd, self._control_fd, self._gate_fd, self._data_dir_claim.fd)
         arguments = [*self._command, *child.arguments]
         arguments += ["--ready-fd", str(ready_write_fd), "--control-fd", str(self._control_fd)]
+        arguments += ["--gate-fd", str(self._gate_fd)]
         try:
             child.process = subprocess.Popen(  # noqa: S603  our own program
                 arguments,

@@ -73,7 +73,7 @@ def test_help_and_version_need_no_server() -> None:
 
 
 def test_hidden_commands_refuse_to_run_by_hand() -> None:
-    ended = pointstore("worker", "0", "--control-fd", "0", "--ready-fd", "1")
+    ended = pointstore("worker", "0", "--control-fd", "0", "--ready-fd", "1", "--gate-fd", "0")
     assert ended.returncode == 1
     assert ended.stderr.startswith("pointstore: this command is for")
 

@@ -371,3 +371,15 @@ def payload_paths(condition: Condition) -> frozenset[Path]:
     return frozenset(
         joined(base, leaf.path) for leaf, base in leaves(condition) if not isinstance(leaf, HasId | HasVector | Slice)
     )
+
+
+def member_names(condition: Condition) -> frozenset[str]:
+    """Return the names of the top-level members of a payload that decide about a condition."""
+    match condition:
+        case Filter():
+            return frozenset().union(*(member_names(part) for part in condition.conditions))
+        case HasId() | HasVector() | Slice():
+            return frozenset()
+        case _:
+            # All that is inside `Nested` is below its path, and elements count even where it is empty.
+            return frozenset(step.name for step in condition.path.steps[:1] if isinstance(step, Key))

@@ -55,6 +55,7 @@ from pointstore.index.dense import Kind
 from pointstore.index.field import only_live
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
+from pointstore.storage.layout import QUARANTINE
 from pointstore.storage.meta import Head, advanced
 from pointstore.storage.segments import SegmentGoneError, SegmentMeta
 
@@ -68,9 +69,6 @@ FIELD_BLOCKS_MAX = 512
 
 SELF_INDEX_POINTS = 256
 """Collections of fewer points evaluate filters on payloads rather than get indexes of the engine's own."""
-
-QUARANTINE = "QUARANTINE"
-"""File in a collection's directory that tells why it must not be used (see `engine/recover.py`)."""
 
 _FRESH_VIEW_TRIES = 20
 

@@ -36,9 +36,8 @@ from pointstore.engine.strict import Searches
 from pointstore.storage.catalog import Catalog, Names
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import sync_directory
+from pointstore.storage.layout import CATALOG, COLLECTIONS
 
-CATALOG = "catalog"
-COLLECTIONS = "collections"
 _REMOVED = ".removed-"
 
 

@@ -149,7 +149,7 @@ class FieldLookup:
             case Range():
                 return self._range(index, entries, check), None
             case DatetimeRange():
-                return self._datetimes(entries, check, unit=1 if own else _MICRO), None
+                return self._nanos(entries, check) if own else (self._micros(entries, check), None)
             case GeoBoundingBox() | GeoRadius() | GeoPolygon():
                 return self._geo(entries, check), None
             case MatchText() | MatchTextAny() | MatchPhrase():
@@ -238,10 +238,18 @@ class FieldLookup:
             self._room, lambda chunk: (_within(chunk, place, bounds) for place in places)
         )
 
-    def _datetimes(self, entries: FieldEntries, bounds: DatetimeRange, unit: int) -> Bits:
-        """Compare in the unit of the index, nanoseconds; digits beyond it are cut off on both sides."""
-        cut = [None if bound is None else bound // unit for bound in (bounds.gt, bounds.gte, bounds.lt, bounds.lte)]
+    def _micros(self, entries: FieldEntries, bounds: DatetimeRange) -> Bits:
+        """Compare in microseconds; digits beyond are cut off on both sides."""
+        cut = [None if bound is None else bound // _MICRO for bound in (bounds.gt, bounds.gte, bounds.lt, bounds.lte)]
         return self._between(entries, _FIRST, *_integer_bounds(*cut))
+
+    def _nanos(self, entries: FieldEntries, bounds: DatetimeRange) -> Answer:
+        """Compare in nanoseconds; instants that do not fit into the index stand at its ends, and are uncertain."""
+        low, high = _integer_bounds(bounds.gt, bounds.gte, bounds.lt, bounds.lte)
+        within = self._between(entries, _FIRST, max(low, _INT64_MIN + 1), min(high, _INT64_MAX - 1))
+        ends = self._between(entries, _FIRST, _INT64_MIN, _INT64_MIN)
+        ends |= self._between(entries, _FIRST, _INT64_MAX, _INT64_MAX)
+        return within, ends if ends.any() else None
 
     def _between(self, entries: FieldEntries, place: int, low: int, high: int) -> Bits:
         """Return the slots with an int64 entry in [low, high]."""

@@ -29,7 +29,7 @@ from pointstore.core.filter import (
     Slice,
     ValuesCount,
     elements_of,
-    payload_paths,
+    member_names,
 )
 from pointstore.core.path import Key, Path, parse_path
 from pointstore.core.payload import unpack_members
@@ -112,7 +112,7 @@ class Evaluation:
     def checked(self, condition: Condition, candidates: Bits) -> Bits:
         """Return those of the candidates whose payload fulfils a condition."""
         holds = predicate(condition, text_lookup(self._view.snapshot.fields))
-        names = {step.name for path in payload_paths(condition) if isinstance(step := path.steps[0], Key)}
+        names = member_names(condition)
         kept = []
         for slot in slot_sets.to_slots(candidates).tolist():
             record = self._view.record(slot)

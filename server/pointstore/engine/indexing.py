@@ -181,7 +181,7 @@ def _read_nanos(reached: list[Json], position: int, columns: list[_Found]) -> Fl
     for element in unwrapped(reached):
         nanos = parse_datetime(element) if isinstance(element, str) else None
         if nanos is not None:
-            # Beyond the years 1677 to 2262 only the order against bounds within them is kept.
+            # What does not fit, before 1677 and after 2262, stands at the ends and is compared on the payload.
             columns[0].add(position, min(max(nanos, INT64_MIN), INT64_MAX))
     return _NOTHING
 

@@ -14,10 +14,9 @@ import structlog
 
 from pointstore.core.errors import StorageError
 from pointstore.core.failpoint import visit
-from pointstore.engine.collection import QUARANTINE
-from pointstore.engine.engine import CATALOG, COLLECTIONS
 from pointstore.storage.catalog import Catalog
 from pointstore.storage.collection import CollectionStore
+from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
 from pointstore.storage.segments import remove_orphans, repair_segment
 
 _log = structlog.stdlib.get_logger(__name__)

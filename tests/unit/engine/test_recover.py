@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pointstore.core.errors import CorruptionError, StorageError
-from pointstore.engine.collection import QUARANTINE
 from pointstore.engine.recover import recover
+from pointstore.storage.layout import QUARANTINE
 from pointstore.storage.segments import ROWS_FILE, SLOTS_FILE
 from tests.building import MAP_SIZE, contents, dense, running_engine, seal, upsert, vector_config, write
 
