@@ -191,10 +191,16 @@ def test_worker_that_keeps_dying_ends_the_server(tmp_path: Path) -> None:
 
 
 def test_failed_recovery_prevents_the_start(tmp_path: Path) -> None:
-    script = "import sys; print('ran', sys.argv[1]); sys.exit(4)"
+    script = (
+        "import os, sys\n"
+        "gate = int(sys.argv[sys.argv.index('--gate-fd') + 1])\n"
+        "'recover' in sys.argv and sys.exit(4)\n"
+        "os.read(gate, 1)\n"
+        "print('passed the gate')\n"
+    )
     ended = run_with_children(script, tmp_path / "data")
     assert ended.returncode == 1
-    assert ended.stdout == "ran recover\n"
+    assert ended.stdout == ""
     assert ended.stderr.endswith(f"recovery of data directory {tmp_path / 'data'} failed (exit status 4)\n")
 
 
