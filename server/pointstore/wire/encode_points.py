@@ -73,6 +73,12 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
+_VARINTS_MAX: Final = 1 << 14
+_VARINTS: Final = tuple(_varint(number) for number in range(_VARINTS_MAX))
+_NUMBER_IDS: Final = tuple(_ID + bytes([size + 1]) + _ID_NUM for size in range(11))
+"""Begin of the id field of a numeric id, by the size of its varint."""
+
+
 def _field(tag: bytes, content: bytes) -> bytes:
     return tag + _varint(len(content)) + content
 
@@ -128,16 +134,22 @@ def encode_facets(hits: Iterable[tuple[str | int | bool, int]], started: float) 
 
 
 def _hits(records: Sequence[ScoredRecord]) -> bytes:
-    return b"".join([_field(_RESULT, _scored(record)) for record in records])
-
-
-def _scored(record: ScoredRecord) -> bytes:
-    parts = [_field(_ID, _point_id(record.point_id)), record.payload, _SCORE.pack(_SCORE_TAG, record.score)]
-    if record.version:
-        parts += (_VERSION, _varint(record.version))
-    if record.vectors is not None:
-        parts.append(_field(_SCORED_VECTORS, _vectors(record.vectors)))
+    # One loop without calls for what nearly every hit is: a search spends a tenth of its time here.
+    parts: list[bytes] = []
+    for point_id, score, version, payload, vectors in records:
+        number = _number(int.from_bytes(point_id[1:], "big")) if point_id[0] == 0 else None
+        id_field = _field(_ID, _point_id(point_id)) if number is None else _NUMBER_IDS[len(number)] + number
+        rest = _SCORE.pack(_SCORE_TAG, score)
+        if version:
+            rest += _VERSION + _number(version)
+        if vectors is not None:
+            rest += _field(_SCORED_VECTORS, _vectors(vectors))
+        parts += (_RESULT, _number(len(id_field) + len(payload) + len(rest)), id_field, payload, rest)
     return b"".join(parts)
+
+
+def _number(number: int) -> bytes:
+    return _VARINTS[number] if number < _VARINTS_MAX else _varint(number)
 
 
 def _retrieved(record: Record) -> bytes:
