@@ -12,7 +12,7 @@ from typing import assert_never
 
 from siphashc import siphash
 
-from pointstore.core.path import Each, Path
+from pointstore.core.path import Each, Key, Path
 from pointstore.core.point import PointId, point_id_number
 
 _SLICE_KEY = bytes(16)

@@ -25,6 +25,7 @@ from pointstore.core.filter import (
     MatchTextAny,
     MinShould,
     Nested,
+    PayloadCondition,
     PointCondition,
     Slice,
     ValuesCount,
@@ -109,7 +110,7 @@ class Evaluation:
         found, uncertain = answer
         return found if uncertain is None else found | self.checked(condition, uncertain & self._live)
 
-    def checked(self, condition: Condition, candidates: Bits) -> Bits:
+    def checked(self, condition: PayloadCondition | Nested, candidates: Bits) -> Bits:
         """Return those of the candidates whose payload fulfils a condition."""
         holds = predicate(condition, text_lookup(self._view.snapshot.fields))
         names = member_names(condition)
