@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 
-.PHONY: run test lint types proto proto-check pytest bench demo crash differential clean
+.PHONY: run test lint types proto proto-check pytest bench bench-filters demo crash differential clean
 
 run: $(RUN)
 	$(BIN)/pointstore serve --data-dir ./data
@@ -32,6 +32,9 @@ proto-check: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python scripts/bench.py
+
+bench-filters: $(DEV)
+	$(BIN)/python scripts/bench.py --only filters
 
 # make demo DIR=folder: load a folder of packages and print the hits of a few queries.
 demo: $(DEV)

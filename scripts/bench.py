@@ -12,13 +12,16 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import grpc
 
-from scripts.benchmark import h2load, reads, report, starts, writes
+from scripts.benchmark import field_reads, field_writes, filters, h2load, reads, report, starts, writes
 from scripts.benchmark.corpus import CorpusError, read_corpus, upsert_batches
+from scripts.benchmark.enlarged import read_enlarged
+from scripts.benchmark.filters import Filters
 from scripts.benchmark.h2load import LoadGeneratorError
 from scripts.benchmark.report import Row
 from scripts.benchmark.server import ServerError
@@ -45,6 +48,19 @@ SHARED = {
 OWN = {"throughput": reads.measure_throughput, "start": starts.measure_start}
 """Measurements that start servers themselves, on the loaded corpus."""
 
+FILTERS = {
+    "filtered": filters.measure_filtered,
+    "count": field_reads.measure_count,
+    "unindexed": field_reads.measure_unindexed,
+    "facet": field_reads.measure_facet,
+    "scroll": field_reads.measure_scroll,
+    "field-upsert": field_writes.measure_upsert,
+    "original": filters.measure_original,
+}
+"""Measurements on the enlarged corpus, all on a server with one pinned worker."""
+
+NAMES = [*SHARED, *OWN, *FILTERS]
+
 MeasurementFailure = (MeasurementError, LoadGeneratorError, LoadError, ServerError, grpc.RpcError)
 
 
@@ -53,7 +69,10 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     corpus = ROOT.parent / "shared" / "data" / "packages"
     parser.add_argument("dir", type=Path, nargs="?", default=corpus, help="directory of the corpus [../shared/...]")
-    parser.add_argument("--only", choices=[*SHARED, *OWN], action="append", help="measure only this; may be repeated")
+    parser.add_argument(
+        "--only", choices=[*NAMES, "filters"], action="append", help="measure only this; may be repeated"
+    )
+    parser.add_argument("--points", type=int, default=500_000, help="size of the enlarged corpus [500000]")
     parser.add_argument("--data-dir", type=Path, help="keep the server's data here, and take what is there already")
     parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results", help="where reports go")
     return parser.parse_args()
@@ -77,8 +96,11 @@ def measure(name: str, function: Callable[[], list[Row]]) -> list[Row]:
 
 
 def measure_all(session: Session, wanted: list[str]) -> list[Row]:
-    """Run the wanted measurements, loading the corpus first where the data directory has none."""
+    """Run the wanted measurements of the corpus itself, loading it first where the data directory has none."""
     rows: list[Row] = []
+    if not {*SHARED, *OWN} & {*wanted}:
+        return rows
+    session = replace(session, batches=list(upsert_batches(session.corpus, COLLECTION, BATCH)))
     with session.serve(2) as server:
         names = [name for name in SHARED if name in wanted]
         if "green" not in names and not _has_corpus(server):
@@ -91,9 +113,27 @@ def measure_all(session: Session, wanted: list[str]) -> list[Row]:
     return rows
 
 
-def _has_corpus(server: Server) -> bool:
+def measure_filters(session: Session, wanted: list[str], points: int) -> list[Row]:
+    """Run the wanted measurements of the enlarged corpus, loading it first where the data directory has none."""
+    names = [name for name in FILTERS if name in wanted]
+    if not names:
+        return []
+    session = replace(session, data_dir=session.data_dir.with_name(f"{session.data_dir.name}-{points}"))
+    shared = Filters(session, read_enlarged(session.corpus, points))
+    rows: list[Row] = []
+    with session.serve(2) as server:
+        if not _has_corpus(server, filters.COLLECTION):
+            rows += measure("enlarge", lambda: filters.load_enlarged(shared, server))
+    # A lone pinned worker: which connection meets which worker must not decide a ratio.
+    with session.serve(1, "always") as server:
+        for name in names:
+            rows += measure(name, lambda name=name: FILTERS[name](shared, server))  # type: ignore[misc]
+    return rows
+
+
+def _has_corpus(server: Server, collection: str = COLLECTION) -> bool:
     with connect(server) as channel:
-        return exists(channel, COLLECTION)
+        return exists(channel, collection)
 
 
 @contextlib.contextmanager
@@ -115,11 +155,13 @@ def main() -> int:
     try:
         h2load.require_h2load()
         corpus = read_corpus(arguments.dir)
-        note(f"{len(corpus):,} points of {arguments.dir}: encoding")
-        batches = list(upsert_batches(corpus, COLLECTION, BATCH))
+        wanted = arguments.only or NAMES
+        if "filters" in wanted:
+            wanted = [*wanted, *FILTERS]
+        note(f"{len(corpus):,} points of {arguments.dir}")
         with work_directory() as work_dir:
-            session = Session(corpus, batches, arguments.data_dir or work_dir / "data", work_dir)
-            rows = measure_all(session, arguments.only or [*SHARED, *OWN])
+            session = Session(corpus, [], arguments.data_dir or work_dir / "data", work_dir)
+            rows = measure_all(session, wanted) + measure_filters(session, wanted, arguments.points)
     except (CorpusError, *MeasurementFailure) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
