@@ -32,7 +32,7 @@ from pointstore.core.filter import (
     elements_of,
     member_names,
 )
-from pointstore.core.path import Key, Path, parse_path
+from pointstore.core.path import Path, parse_path
 from pointstore.core.payload import unpack_members
 from pointstore.core.truth import never, predicate
 from pointstore.engine.field_choice import nested_base

@@ -25,6 +25,7 @@ from pointstore.core.filter import (
     excluding,
     leaf_count,
     list_size_max,
+    member_names,
     payload_paths,
 )
 from pointstore.core.path import parse_path
@@ -111,3 +112,10 @@ def test_measures_of_strict_mode(condition: Filter, leaves: int, longest: int, p
     assert leaf_count(condition) == leaves
     assert list_size_max(condition) == longest
     assert {str(path) for path in payload_paths(condition)} == paths
+
+
+def test_members_that_decide() -> None:
+    assert member_names(DEEP) == {"o", "c"}
+    # Elements count although nothing is asked of them.
+    assert member_names(Nested(parse_path("w.o[]"), Filter())) == {"w"}
+    assert member_names(HasVector("v")) == set()

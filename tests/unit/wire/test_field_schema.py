@@ -51,6 +51,10 @@ def test_parameters_without_members_are_parameters(kind: FieldType) -> None:
 
 
 ALL = "on_disk: true enable_hnsw: false memory: Cached"
+EVERY_TEXT_OPTION = (
+    "tokenizer: Code lowercase: false ascii_folding: true min_token_len: 0 max_token_len: 9 phrase_matching: false "
+    "scoring { type: Bm25 } stemmer { disabled {} } stopwords {}"
+)
 PARAMS = [
     ("Keyword", f"{ALL} is_tenant: true prefix {{}}", FieldParams(is_tenant=True, prefix=True)),
     ("Keyword", f"{ALL} is_tenant: false", FieldParams(is_tenant=False)),
@@ -68,8 +72,7 @@ PARAMS = [
     ("Text", f"{ALL} tokenizer: Word", FieldParams(tokenizer=3)),
     (
         "Text",
-        f"{ALL} tokenizer: Code lowercase: false ascii_folding: true min_token_len: 0 max_token_len: 9 "
-        "phrase_matching: false scoring { type: Bm25 } stemmer { disabled {} } stopwords {}",
+        f"{ALL} {EVERY_TEXT_OPTION}",
         FieldParams(
             tokenizer=5,
             lowercase=False,
