@@ -221,3 +221,68 @@ def test_missing_collection(calls: Calls, request_text: str) -> None:
 def test_no_other_message_describes_indexes() -> None:
     members = collections_pb2.PayloadIndexParams.DESCRIPTOR.oneofs_by_name["index_params"].fields
     assert {member.name for member in members} == {f"{kind.lower()}_index_params" for kind in KINDS}
+
+
+def test_number_of_indexes_is_limited(calls: Calls) -> None:
+    calls = calls.create(f"{DENSE} strict_mode_config {{ enabled: true max_payload_index_count: 2 }}")
+    calls.index("a", "Keyword")
+    calls.index("b", "Keyword")
+    message = (
+        "Bad request: Collection already has the maximum number of payload indices (2). "
+        "Help: Please delete an existing index before creating a new one."
+    )
+    for name in ("c", "a"):
+        request = f"field_name: '{name}' field_type: FieldTypeKeyword"
+        assert calls.refused("CreateFieldIndex", request, wait=True) == ("INVALID_ARGUMENT", message)
+    calls.write("DeleteFieldIndex", "field_name: 'b'")
+    calls.index("c", "Keyword")
+    assert sorted(schema(calls)) == ["a", "c"]
+
+
+UNINDEXED_FILTERS = [
+    # check, what is asked for, an index that does not help, one that does
+    ("match { keyword: 'x' }", "keyword", ("Integer", ""), ("Keyword", "")),
+    ("match { integer: 1 }", "integer", ("Integer", "lookup: false"), ("Integer", "")),
+    ("match { boolean: true }", "bool", ("Keyword", ""), ("Bool", "")),
+    ("match { text: 'x' }", "text", ("Keyword", ""), ("Text", "")),
+    (
+        "match { phrase: 'x' }",
+        "text (with phrase_matching: true)",
+        ("Text", ""),
+        ("Text", "tokenizer: Word phrase_matching: true"),
+    ),
+    ("match { prefix: 'x' }", "keyword (with prefix: true)", ("Keyword", ""), ("Keyword", "prefix {}")),
+    ("datetime_range {}", "datetime", ("Float", ""), ("Datetime", "")),
+    ("geo_radius { center {} }", "geo", ("Float", ""), ("Geo", "")),
+]
+
+
+@pytest.mark.parametrize(("check", "wanted", "useless", "useful"), UNINDEXED_FILTERS)
+def test_filters_that_must_be_indexed(
+    calls: Calls, check: str, wanted: str, useless: tuple[str, str], useful: tuple[str, str]
+) -> None:
+    calls = calls.create(f"{DENSE} strict_mode_config {{ enabled: true unindexed_filtering_retrieve: false }}")
+    condition = f"filter {{ {must(field('a', check))} }}"
+    for index in (None, useless):
+        if index:
+            calls.index("a", *index)
+        code, message = calls.refused("Count", condition)
+        assert code == "INVALID_ARGUMENT"
+        assert message.startswith(
+            f'Bad request: Index required but not found for "a" of one of the following types: [{wanted}]. Help: '
+        )
+    calls.index("a", *useful)
+    assert calls.call("Count", condition).result.count == 0
+
+
+def test_limits_of_facets(calls: Calls) -> None:
+    limits = "strict_mode_config { enabled: true max_query_limit: 9 search_allow_exact: false read_rate_limit: 10 }"
+    calls = calls.create(f"{DENSE} {limits}")
+    calls.index("a", "Keyword")
+    message = 'Bad request: Limit exceeded 10 > 9 for "limit". Help: Reduce the "limit" parameter to or below 9.'
+    assert calls.refused("Facet", "key: 'a'") == ("INVALID_ARGUMENT", message)
+    assert not calls.call("Facet", "key: 'a' limit: 9 exact: true").hits
+    ten = " ".join([must("has_id {}")] * 10)
+    code, message = calls.refused("Facet", f"key: 'a' limit: 9 filter {{ {ten} }}")
+    assert code == "RESOURCE_EXHAUSTED"
+    assert "request larger than rate limiter capacity" in message

@@ -13,7 +13,7 @@ from pointstore.core.payload import pack_payload
 from pointstore.core.point import point_id_from_number, point_id_from_text
 from pointstore.core.query import Page, Record, ScoredRecord
 from pointstore.core.vector import Dense, Multi, Sparse
-from pointstore.wire.encode_points import encode_hits, encode_page, encode_records, encode_scored
+from pointstore.wire.encode_points import encode_facets, encode_hits, encode_page, encode_records, encode_scored
 from qdrant_grpc import points_pb2
 from qdrant_grpc.qdrant_common_pb2 import PointId
 
@@ -124,3 +124,22 @@ def test_pages() -> None:
     last = points_pb2.ScrollResponse.FromString(encode_page(Page([], None), perf_counter()))
     assert not last.HasField("next_page_offset")
     assert not last.result
+
+
+@pytest.mark.parametrize("value", [0, 1, 127, 128, 2**63 - 1, -1, -(2**63), 0.0, -0.0, 1.0, 1e300, float("-inf")])
+def test_order_values(value: float) -> None:
+    record = Record(point_id_from_number(1), b"", None, value)
+    reply = points_pb2.ScrollResponse.FromString(encode_page(Page([record], None), perf_counter()))
+    order = points_pb2.OrderValue(int=value) if isinstance(value, int) else points_pb2.OrderValue(float=value)
+    expected = points_pb2.RetrievedPoint(id=PointId(num=1), order_value=order)
+    assert list(reply.result) == [expected]
+    assert reply.result[0].SerializeToString() == expected.SerializeToString()
+
+
+def test_facets() -> None:
+    hits: list[tuple[str | int | bool, int]] = [("", 3), (0, 2), (-1, 2), (False, 1), (True, 1)]
+    reply = points_pb2.FacetResponse.FromString(encode_facets(hits, perf_counter()))
+    variants = [hit.value.WhichOneof("variant") for hit in reply.hits]
+    assert variants == ["string_value", "integer_value", "integer_value", "bool_value", "bool_value"]
+    assert [(getattr(hit.value, str(variant)), hit.count) for hit, variant in zip(reply.hits, variants, strict=True)] == hits
+    assert reply.time > 0
