@@ -5,6 +5,7 @@ Every field has a kind of values that most points keep to; the rest is what a fi
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -103,7 +104,22 @@ PLACES: list[Json] = [
     {"lon": "5", "lat": 5},
     {"lon": 5},
 ]
-OTHERS: list[Json] = [None, True, False, [], {}, {"x": 1}, [None], [["red"]], [1, "red"], [[]], [1, None], "red", 1, 1.0]
+OTHERS: list[Json] = [
+    None,
+    True,
+    False,
+    [],
+    {},
+    {"x": 1},
+    [None],
+    [["red"]],
+    [1, "red"],
+    [[]],
+    [1, None],
+    "red",
+    1,
+    1.0,
+]
 
 KINDS = {"k": "keyword", "n": "integer", "f": "double", "b": "bool", "g": "geo", "d": "datetime", "u": "uuid"}
 KINDS |= {"t": "text", "m": "mixed"}
@@ -172,7 +188,8 @@ class Chance:
         made: dict[str, Json] = {key: self.value(kind) for key, kind in KINDS.items() if self.rng.random() < 0.7}
         if self.rng.random() < 0.7:
             made[OBJECTS] = self._objects()
-        return made
+        # No part of it is that of another payload: a model changes payloads in place.
+        return deepcopy(made)
 
     def _objects(self) -> Json:
         if self.rng.random() < 0.1:

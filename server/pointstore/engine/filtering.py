@@ -99,6 +99,10 @@ class Evaluation:
                 assert_never(condition)
 
     def _payload(self, condition: Field | ValuesCount | IsEmpty | IsNull) -> Bits:
+        if isinstance(condition, Field) and len(condition.checks) > 1:
+            # Each check by itself: an index that answers one of them may see values otherwise than the payload.
+            alone = [self._condition(Field(condition.path, (check,))) for check in condition.checks]
+            return reduce(np.bitwise_or, alone)
         base = nested_base(str(condition.path), self._view.snapshot.fields)
         if base is not None and not isinstance(condition, ValuesCount):
             rewritten = _per_element(condition, parse_path(base))

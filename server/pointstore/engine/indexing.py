@@ -171,9 +171,9 @@ def _read_bools(reached: list[Json], position: int, columns: list[_Found]) -> Fl
 
 
 def _read_datetimes(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
-    parsed = {parse_datetime(element) for element in unwrapped(reached) if isinstance(element, str)}
-    for nanos in parsed - {None}:
-        columns[0].add(position, nanos // _MICRO)  # type: ignore[operator]
+    parsed = [parse_datetime(element) for element in unwrapped(reached) if isinstance(element, str)]
+    for micros in {nanos // _MICRO for nanos in parsed if nanos is not None}:
+        columns[0].add(position, micros)
     return _NOTHING
 
 
