@@ -16,7 +16,7 @@ from pointstore.text.tokenizers import Tokenizer
 if TYPE_CHECKING:
     from pointstore.core.schema import Json
 
-# Without the few characters that are folded otherwise.
+# Without the few characters that are folded otherwise, and NUL, which a query of the original does not find.
 TEXTS = st.lists(
     st.sampled_from(
         [
@@ -50,7 +50,7 @@ TEXTS = st.lists(
             "ΣΊΣΥΦΟΣ",
         ]
     )
-    | st.text(st.characters(max_codepoint=0x17F, exclude_characters="ªºŊŋ«»İ"), max_size=8),
+    | st.text(st.characters(max_codepoint=0x17F, exclude_characters="\0ªºŊŋ«»"), max_size=8),
     max_size=12,
 ).map(" ".join)
 TOKENIZERS = {

@@ -38,8 +38,8 @@ _ASCII_CODE_WORDS = re.compile("[0-9A-Z_a-z]+")
 _CODE_WORDS = regex.compile(r"[\p{Alphabetic}\p{N}_]+")
 _CASE_CHANGES = regex.compile(
     r"""
-    (?<=[\p{Lowercase}\p{N}])(?=\p{Uppercase})
-    | (?<=\p{Uppercase})(?=\p{Uppercase}\p{Lowercase})
+    (?<=\P{Uppercase})(?=\p{Uppercase})              # letters without case count as lower
+    | (?<=\p{Uppercase})(?=\p{Uppercase}[^\p{Uppercase}\p{N}])
       (?!\p{Uppercase}s(?:\Z|[\p{Uppercase}\p{N}]))   # the plural of an acronym
     """,
     regex.VERBOSE | regex.VERSION1,
@@ -89,7 +89,7 @@ def code_parts(word: str) -> tuple[list[str], list[str]]:
 
     Returns:
         the parts in order; and what parts are written together in the identifier: each segment of several parts, then
-        the whole word if it has several segments, in lower case.
+        the whole word if it has several segments.
     """
     if "0" <= word[0] <= "9":
         return [word.replace("_", "")], []
@@ -100,7 +100,7 @@ def code_parts(word: str) -> tuple[list[str], list[str]]:
         of_segment = [part for part in _CASE_CHANGES.split(segment) if part]
         parts += of_segment
         if len(of_segment) > 1:
-            joined.append(segment.lower())
+            joined.append(segment)
     if len(segments) > 1:
-        joined.append("".join(segments).lower())
+        joined.append("".join(segments))
     return parts, joined

@@ -162,6 +162,11 @@ def test_queries_of_code(check: str, query: str, *, outcome: bool) -> None:
     assert holds(CODE, ["getHTTPResponse now"], check, query) is outcome
 
 
+def test_joined_tokens_take_the_same_steps() -> None:
+    cut = analyzer(replace(CODE, ascii_folding=True, custom_stopwords=("fooÉtés",), stemmer="english"))
+    assert cut.split("runÉtés fooÉtés aİ") == (["run", "ete", "foo", "ete", "a", "i"], ["runet", "fooet", "ai"])
+
+
 def test_code_keeps_no_joined_tokens_in_mixed_case() -> None:
     assert analyzer(replace(CODE, lowercase=False)).documents("getHTTPResponse") == ["get", "HTTP", "Response"]
 
