@@ -174,15 +174,19 @@ def draw_fields(points: int, seed: int = 1) -> Fields:
 
 
 def enlarge(vectors: NDArray[np.float16], points: int, seed: int = 2) -> NDArray[np.float32]:
-    """Return (points, dim) rows of unit length: the given ones, then mixtures of each with a random other one."""
-    rng = np.random.default_rng(seed)
+    """Return (points, dim) rows of unit length: the given ones, then mixtures of each with another one.
+
+    The other one is as many rows away as its repetition says, so that no mixture comes twice.
+    """
     given = vectors.astype(np.float32)
+    distances = np.random.default_rng(seed).permutation(np.arange(1, len(given)))
     rows = np.empty((points, vectors.shape[1]), np.float32)
     for start in range(0, points, len(given)):
         part = rows[start : start + len(given)]
         part[:] = given[: len(part)]
         if start:
-            part += _MIX * given[rng.permutation(len(given))[: len(part)]]
+            distance = int(distances[start // len(given) - 1])
+            part += _MIX * np.roll(given, -distance, axis=0)[: len(part)]
         part /= np.linalg.norm(part, axis=1, keepdims=True)
     return rows
 
