@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 100
+POINTS = 500_000
 
 SHARED = {
     "green": writes.measure_green,
@@ -72,7 +73,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", choices=[*NAMES, "filters"], action="append", help="measure only this; may be repeated"
     )
-    parser.add_argument("--points", type=int, default=500_000, help="size of the enlarged corpus [500000]")
+    parser.add_argument(
+        "--points",
+        type=int,
+        default=POINTS,
+        help=f"size of the enlarged corpus [{POINTS}]; no report is written with another",
+    )
     parser.add_argument("--data-dir", type=Path, help="keep the server's data here, and take what is there already")
     parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results", help="where reports go")
     return parser.parse_args()
@@ -166,8 +172,9 @@ def main() -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print("\n" + report.render(machine, rows))
-    if arguments.only is None:
-        print(f"written: {report.write(arguments.results, machine, rows)}")
+    if arguments.only in (None, ["filters"]) and arguments.points == POINTS:
+        part = None if arguments.only is None else "filters"
+        print(f"written: {report.write(arguments.results, machine, rows, part)}")
     return 0
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("grpcio", "protobuf", "numpy", "faiss-cpu", "lmdb")
+PACKAGES = ("grpcio", "protobuf", "numpy", "faiss-cpu", "lmdb", "qdrant-edge-py")
 
 Detail: TypeAlias = "str | int | float | list[float] | list[list[int]]"
 
@@ -125,14 +125,18 @@ def render(machine: Machine, rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(directory: Path, machine: Machine, rows: Sequence[Row]) -> Path:
-    """Write `<date>-<commit>.json` and `.md` and `latest.md`; return the path of the second."""
+def write(directory: Path, machine: Machine, rows: Sequence[Row], part: str | None = None) -> Path:
+    """Write `<date>-<commit>.json` and `.md` and `latest.md`; return the path of the second.
+
+    The report of a part of the measurements has `-<part>` in all names, so that it replaces no whole one.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    stem = f"{machine.when.split()[0]}-{machine.commit}"
+    ending = "" if part is None else f"-{part}"
+    stem = f"{machine.when.split()[0]}-{machine.commit}{ending}"
     text = render(machine, rows)
     content = {"machine": asdict(machine), "rows": [{**asdict(row), "met": row.met} for row in rows]}
     (directory / f"{stem}.json").write_text(json.dumps(content, indent=1) + "\n")
-    (directory / "latest.md").write_text(text)
+    (directory / f"latest{ending}.md").write_text(text)
     path = directory / f"{stem}.md"
     path.write_text(text)
     return path

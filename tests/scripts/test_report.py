@@ -52,7 +52,15 @@ def test_write(tmp_path: Path) -> None:
     assert content["rows"][0]["details"] == {"runs": [1234.5, 2.25]}
 
 
+def test_a_part_replaces_no_whole_report(tmp_path: Path) -> None:
+    whole = write(tmp_path, MACHINE, [GOOD]).read_text()
+    assert write(tmp_path, MACHINE, [BAD], "filters") == tmp_path / "2026-01-02-abc1234-filters.md"
+    assert (tmp_path / "2026-01-02-abc1234.md").read_text() == (tmp_path / "latest.md").read_text() == whole
+    assert json.loads((tmp_path / "2026-01-02-abc1234-filters.json").read_text())["rows"][0]["key"] == "cpu"
+    assert (tmp_path / "latest-filters.md").is_file()
+
+
 def test_this_machine_can_be_described() -> None:
     machine = describe_machine()
     assert machine.cores >= 1
-    assert set(machine.packages) == {"grpcio", "protobuf", "numpy", "faiss-cpu", "lmdb"}
+    assert set(machine.packages) == {"grpcio", "protobuf", "numpy", "faiss-cpu", "lmdb", "qdrant-edge-py"}
