@@ -43,8 +43,10 @@ demo: $(DEV)
 crash: $(DEV)
 	$(BIN)/python -m pytest -n 2 tests/crash
 
+# make differential CASES=2000: so many random filters against the original engine and the client's local mode.
+differential: CASES ?= 2000
 differential: $(DEV)
-	$(BIN)/python -m pytest -n 2 tests/compat
+	CASES=$(CASES) $(BIN)/python -m pytest -n 2 tests/compat
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""What a filter must answer on a payload when some fields have indexes of the client's, by the rules of the specification.
+"""What a filter must answer on a payload when some fields have indexes of the client's, by the specification's rules.
 
 `core/truth.py` says what conditions mean without indexes; this adds what an index of the client's changes (part 2, 7.2,
 8.2 and 10.1) and nothing else. It is slow, and written apart from what the engine does.
@@ -67,7 +67,7 @@ class IndexedTruth:
         """Return whether a condition holds for a point."""
         return self._holds(condition, payload, about_point, None)
 
-    def _holds(
+    def _holds(  # noqa: PLR0911  one return a kind
         self, condition: Condition, payload: Payload, about_point: Callable[[PointCondition], bool], base: Path | None
     ) -> bool:
         match condition:
@@ -118,9 +118,7 @@ class IndexedTruth:
                 nested = self._nested(path) if base is None else None
                 if nested is None:
                     return _text(check, schema, elements(payload, path), pooled=base is None or _is_nested(schema))
-                return any(
-                    _text(check, schema, elements(each, nested[1]), pooled=True) for each in nested[0](payload)
-                )
+                return any(_text(check, schema, elements(each, nested[1]), pooled=True) for each in nested[0](payload))
         elif schema is not None and base is None:
             found = _by_index(check, schema, elements(payload, path))
             if found is not None:
@@ -189,7 +187,7 @@ def _is_place(value: Json) -> bool:
     return type(lon) in {int, float} and type(lat) in {int, float} and abs(lon) <= 180 and abs(lat) <= 90  # type: ignore[arg-type]
 
 
-def _by_index(check: Check, schema: FieldSchema, found: list[Json]) -> bool | None:  # noqa: C901, PLR0911  a rule each
+def _by_index(check: Check, schema: FieldSchema, found: list[Json]) -> bool | None:  # noqa: PLR0911  a rule each
     """Return the answer of an index; None when it answers as the payload does, or does not serve the check."""
     params = schema.effective
     match schema.type, check:
@@ -257,5 +255,5 @@ def facet(schema: FieldSchema, path: Path, payloads: list[Payload]) -> list[tupl
         value = pair[0]
         return -pair[1], value.encode() if isinstance(value, str) else value
 
-    hits = sorted(counts.items(), key=order)  # type: ignore[arg-type]
+    hits = sorted(counts.items(), key=order)
     return [(str(value) if isinstance(value, uuid.UUID) else value, count) for value, count in hits]  # type: ignore[misc]

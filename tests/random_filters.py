@@ -5,6 +5,7 @@ Every field has a kind of values that most points keep to; the rest is what a fi
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -82,6 +83,8 @@ DATETIMES = [
     "2024-06-15T12:30:45.123456789Z",
     "2024-06-15 12:30:45.1234565",
     "1969-12-31T23:59:59.9999995Z",
+    "1969-12-31T23:59:59.999999Z",
+    "2024-06-15T12:30:45.123456Z",
     "2024-06-15T14:30:45+02:00",
     "0900-01-01",
     "1500-02-01T01:02:03",
@@ -90,6 +93,7 @@ DATETIMES = [
     "2024-06-15T12",
 ]
 _SECOND = 10**9
+_FINER = re.compile(r"\.[0-9]{7}")
 # 2024-06-15, 12:30:45 of that day, the epoch, and years whose nanoseconds do not fit into 64 bits.
 _INSTANTS = [1718409600 * _SECOND, 1718454645 * _SECOND, 0, -40_000_000_000 * _SECOND, 12_000_000_000 * _SECOND]
 PLACES: list[Json] = [
@@ -147,7 +151,7 @@ class Chance:
         rng: where the randomness comes from.
         ids: what `has_id` asks for.
         booleans, several_checks, nanos: whether filters have conditions on booleans, fields with several checks, and
-            bounds in the middle of a microsecond.
+            instants in the middle of a microsecond, as payloads then have.
         depth: how deep filters are nested at most.
     """
 
@@ -166,7 +170,7 @@ class Chance:
             "double": [*DOUBLES, *INTEGERS[:4]],
             "bool": [True, False],
             "geo": PLACES,
-            "datetime": DATETIMES,
+            "datetime": DATETIMES if self.nanos else [text for text in DATETIMES if not _FINER.search(text)],
             "uuid": UUIDS,
             "text": TEXTS,
         }
@@ -193,9 +197,10 @@ class Chance:
 
     def _objects(self) -> Json:
         if self.rng.random() < 0.1:
-            return self.rng.choice([self._object(), [[self._object()]], 1, None])
-        made = [self._object() for _ in range(self.rng.randint(0, 3))]
-        return made if self.rng.random() < 0.8 else [*made, self.rng.choice(OTHERS)]
+            odd: list[Json] = [self._object(), [[self._object()]], 1, None]
+            return self.rng.choice(odd)
+        made: list[Json] = [self._object() for _ in range(self.rng.randint(0, 3))]
+        return [*made, self.rng.choice(OTHERS)] if self.rng.random() < 0.2 else made
 
     def _object(self) -> Json:
         made: dict[str, Json] = {key: self.value(kind) for key, kind in INNER.items() if self.rng.random() < 0.7}
@@ -249,7 +254,7 @@ class Chance:
             case 2:
                 return IsNull(path, self.rng.random() < 0.6)
             case _:
-                checks = (self.check(kind),)
+                checks: tuple[Check, ...] = (self.check(kind),)
                 if self.several_checks and self.rng.random() < 0.1:
                     checks = (*checks, self.check("mixed"))
                 return Field(path, checks)
@@ -267,7 +272,7 @@ class Chance:
         """Return a check that fits a kind of values, mostly."""
         makers: dict[str, Callable[[], Check]] = {
             "keyword": self._string,
-            "integer": lambda: self.rng.choice([self._integer, self._range])(),
+            "integer": self.rng.choice([self._integer, self._range]),
             "double": self._range,
             "bool": self._boolean,
             "geo": self._geo,
@@ -284,27 +289,32 @@ class Chance:
 
     def _string(self) -> Check:
         word = self.rng.choice(KEYWORDS)
-        return self.rng.choice(
-            [
-                MatchKeyword(word),
-                MatchAnyKeywords(self._texts(KEYWORDS)),
-                MatchExceptKeywords(self._texts(KEYWORDS)),
-                MatchPrefix(self.rng.choice(["r", "re", "", "x" * 280, "é", "B"])),
-                MatchSubstring(self.rng.choice(["e", "ed", "", "appl", "xx", "é"])),
-            ]
-        )
+        checks: list[Check] = [
+            MatchKeyword(word),
+            MatchAnyKeywords(self._texts(KEYWORDS)),
+            MatchExceptKeywords(self._texts(KEYWORDS)),
+            MatchPrefix(self.rng.choice(["r", "re", "", "x" * 280, "é", "B"])),
+            MatchSubstring(self.rng.choice(["e", "ed", "", "appl", "xx", "é"])),
+        ]
+        return self.rng.choice(checks)
 
     def _uuid(self) -> Check:
         word = self.rng.choice(UUIDS)
-        return self.rng.choice(
-            [MatchKeyword(word), MatchAnyKeywords(self._texts(UUIDS)), MatchExceptKeywords(self._texts(UUIDS))]
-        )
+        checks: list[Check] = [
+            MatchKeyword(word),
+            MatchAnyKeywords(self._texts(UUIDS)),
+            MatchExceptKeywords(self._texts(UUIDS)),
+        ]
+        return self.rng.choice(checks)
 
     def _integer(self) -> Check:
         numbers = frozenset(self.rng.sample(INTEGERS, self.rng.choice([1, 1, 2, 3])))
-        return self.rng.choice(
-            [MatchInteger(self.rng.choice(INTEGERS)), MatchAnyIntegers(numbers), MatchExceptIntegers(numbers)]
-        )
+        checks: list[Check] = [
+            MatchInteger(self.rng.choice(INTEGERS)),
+            MatchAnyIntegers(numbers),
+            MatchExceptIntegers(numbers),
+        ]
+        return self.rng.choice(checks)
 
     def _boolean(self) -> Check:
         return MatchBoolean(self.rng.random() < 0.5) if self.booleans else self._string()
@@ -329,20 +339,21 @@ class Chance:
     def _geo(self) -> Check:
         ring = tuple(GeoPoint(*pair) for pair in ((0, 0), (10, 0), (10, 10), (0, 10), (0, 0)))
         hole = tuple(GeoPoint(*pair) for pair in ((4, 4), (6, 4), (6, 6), (4, 6), (4, 4)))
-        return self.rng.choice(
-            [
-                GeoBoundingBox(GeoPoint(-1.0, 9.0), GeoPoint(7.0, -1.0)),
-                GeoBoundingBox(GeoPoint(0.0, 10.0), GeoPoint(10.0, 0.0)),
-                GeoBoundingBox(GeoPoint(170.0, 10.0), GeoPoint(-170.0, -10.0)),
-                GeoRadius(GeoPoint(179.5, 0.0), 200_000.0),
-                GeoRadius(GeoPoint(5.0, 5.0), 500_000.0),
-                GeoPolygon(ring),
-                GeoPolygon(ring, (hole,)),
-            ]
-        )
+        checks: list[Check] = [
+            GeoBoundingBox(GeoPoint(-1.0, 9.0), GeoPoint(7.0, -1.0)),
+            GeoBoundingBox(GeoPoint(0.0, 10.0), GeoPoint(10.0, 0.0)),
+            GeoBoundingBox(GeoPoint(170.0, 10.0), GeoPoint(-170.0, -10.0)),
+            GeoRadius(GeoPoint(179.5, 0.0), 200_000.0),
+            GeoRadius(GeoPoint(5.0, 5.0), 500_000.0),
+            GeoPolygon(ring),
+            GeoPolygon(ring, (hole,)),
+        ]
+        return self.rng.choice(checks)
 
     def _text(self) -> Check:
-        return self.rng.choice([MatchText, MatchTextAny, MatchPhrase])(self.rng.choice(QUERIES))
+        query = self.rng.choice(QUERIES)
+        checks: list[Check] = [MatchText(query), MatchTextAny(query), MatchPhrase(query)]
+        return self.rng.choice(checks)
 
     def index(self) -> tuple[str, FieldSchema]:
         """Return a field and an index for it, mostly of the type that its values are of."""

@@ -86,7 +86,7 @@ def grpc_filter(condition: Filter) -> grpc.Filter:
     return grpc.Filter(**clauses)
 
 
-def _grpc_condition(condition: Condition) -> grpc.Condition:  # noqa: PLR0911  one return a kind
+def _grpc_condition(condition: Condition) -> grpc.Condition:
     match condition:
         case Filter():
             return grpc.Condition(filter=grpc_filter(condition))
@@ -100,19 +100,28 @@ def _grpc_condition(condition: Condition) -> grpc.Condition:  # noqa: PLR0911  o
             return grpc.Condition(has_vector=grpc.HasVectorCondition(has_vector=name))
         case Slice(total, index):
             return grpc.Condition(slice=grpc.SliceCondition(total=total, index=index))
-        case IsEmpty(path, True):
-            return grpc.Condition(is_empty=grpc.IsEmptyCondition(key=str(path)))
-        case IsNull(path, True):
-            return grpc.Condition(is_null=grpc.IsNullCondition(key=str(path)))
-        case IsEmpty(path):
-            return grpc.Condition(field=grpc.FieldCondition(key=str(path), is_empty=False))
-        case IsNull(path):
-            return grpc.Condition(field=grpc.FieldCondition(key=str(path), is_null=False))
-        case ValuesCount(path):
+        case Field() | ValuesCount() | IsEmpty() | IsNull():
+            return _grpc_field(condition)
+        case _:
+            assert_never(condition)
+
+
+def _grpc_field(condition: Field | ValuesCount | IsEmpty | IsNull) -> grpc.Condition:
+    key = str(condition.path)
+    match condition:
+        case IsEmpty(_, True):
+            return grpc.Condition(is_empty=grpc.IsEmptyCondition(key=key))
+        case IsNull(_, True):
+            return grpc.Condition(is_null=grpc.IsNullCondition(key=key))
+        case IsEmpty():
+            return grpc.Condition(field=grpc.FieldCondition(key=key, is_empty=False))
+        case IsNull():
+            return grpc.Condition(field=grpc.FieldCondition(key=key, is_null=False))
+        case ValuesCount():
             count = grpc.ValuesCount(**_bounds(condition))
-            return grpc.Condition(field=grpc.FieldCondition(key=str(path), values_count=count))
-        case Field(path, checks):
-            made = grpc.FieldCondition(key=str(path))
+            return grpc.Condition(field=grpc.FieldCondition(key=key, values_count=count))
+        case Field(_, checks):
+            made = grpc.FieldCondition(key=key)
             for check in checks:
                 made.MergeFrom(_grpc_check(check))
             return grpc.Condition(field=made)
@@ -156,7 +165,8 @@ def _grpc_match(check: Check) -> grpc.Match:
             return grpc.Match(except_integers=grpc.RepeatedIntegers(integers=sorted(numbers)))
         case _:
             name, value = _single(check)
-            return grpc.Match(**{name: value})
+            given: dict[str, Any] = {name: value}
+            return grpc.Match(**given)
 
 
 def _single(check: Check) -> tuple[str, str | int]:  # noqa: PLR0911  one return a kind
@@ -190,22 +200,23 @@ def _grpc_ring(ring: Ring) -> grpc.GeoLineString:
     return grpc.GeoLineString(points=map(_grpc_place, ring))
 
 
-def edge_filter(condition: Filter) -> Any:
+def edge_filter(condition: Filter) -> edge.Filter:
     """Return a filter of the original engine's binding; an empty list would count as a clause there."""
 
     def many(parts: Sequence[Condition]) -> list[Any] | None:
         return [_edge_condition(part) for part in parts] or None
 
     counted = condition.min_should
+    at_least = None if counted is None else edge.MinShould(many(counted.conditions) or [], counted.min_count)
     return edge.Filter(
         must=many(condition.must),
         should=many(condition.should),
         must_not=many(condition.must_not),
-        min_should=counted and edge.MinShould(many(counted.conditions) or [], counted.min_count),
+        min_should=at_least,
     )
 
 
-def _edge_condition(condition: Condition) -> Any:  # noqa: PLR0911  one return a kind
+def _edge_condition(condition: Condition) -> Any:  # noqa: ANN401, PLR0911  classes without a common one
     match condition:
         case Filter():
             return edge_filter(condition)
@@ -216,7 +227,8 @@ def _edge_condition(condition: Condition) -> Any:  # noqa: PLR0911  one return a
         case HasVector(name):
             return edge.HasVectorCondition(name)
         case Slice(total, index):
-            return edge.SliceCondition(total, index)
+            # The stubs of the package lack it.
+            return edge.SliceCondition(total, index)  # type: ignore[attr-defined]
         case IsEmpty(path, wanted):
             empty = edge.IsEmptyCondition(str(path))
             return empty if wanted else edge.FieldCondition(str(path), is_empty=False)
@@ -257,7 +269,7 @@ def _edge_check(check: Check) -> dict[str, Any]:  # noqa: PLR0911  one return a 
             return {"match": edge.MatchExcept(sorted(numbers))}
         case _:
             name, value = _single(check)
-            made = {
+            made: Any = {
                 "text": edge.MatchText,
                 "text_any": edge.MatchTextAny,
                 "phrase": edge.MatchPhrase,
@@ -271,11 +283,11 @@ def _text(nanos: int) -> str:
     return (_EPOCH + timedelta(microseconds=nanos // 1000)).isoformat()
 
 
-def _edge_place(place: GeoPoint) -> Any:
+def _edge_place(place: GeoPoint) -> edge.GeoPoint:
     return edge.GeoPoint(place.lon, place.lat)
 
 
-def client_index(schema: FieldSchema) -> Any:
+def client_index(schema: FieldSchema) -> Any:  # noqa: ANN401  classes without a common one
     """Return an index as the client creates it."""
     name = schema.type.name.lower()
     if schema.params is None:
@@ -286,7 +298,7 @@ def client_index(schema: FieldSchema) -> Any:
     return getattr(models, f"{name.capitalize()}IndexParams")(type=name, **params)
 
 
-def edge_index(schema: FieldSchema) -> Any:
+def edge_index(schema: FieldSchema) -> Any:  # noqa: ANN401  as above
     """Return an index as the original engine creates it."""
     name = schema.type.name.capitalize()
     if schema.params is None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pointstore.core.schema import Json
+    from pointstore.core.vector import NamedVectors
     from pointstore.engine.collection import Collection
 
 PROGRAMS = int(os.environ.get("POINTSTORE_PROPERTY_EXAMPLES", "0")) or 12
@@ -113,7 +114,9 @@ class Program:
         ids = self.rng.sample(_IDS, self.rng.choice([1, 3, 10, 40]))
         payloads = [self.chance.payload() for _ in ids]
         # Half of the points have a vector.
-        vectors = [{"": dense(1.0, float(self.rng.randrange(9)))} if self.rng.random() < 0.5 else {} for _ in ids]
+        vectors: list[NamedVectors] = [
+            {"": dense(1.0, float(self.rng.randrange(9)))} if self.rng.random() < 0.5 else {} for _ in ids
+        ]
         self._write(Upsert(ids, [pack_payload(each) for each in payloads], vectors, [True] * len(ids)))
         self.payloads |= dict(zip(ids, payloads, strict=True))
         self.having -= set(ids)
@@ -255,7 +258,10 @@ class Program:
     def check_schema(self) -> None:
         info = {field.path: (field.schema, field.points) for field in self.collection.info().payload_schema}
         expected = {
-            path: (schema, sum(bool(indexed(schema, elements(each, parse_path(path)))) for each in self.payloads.values()))
+            path: (
+                schema,
+                sum(bool(indexed(schema, elements(each, parse_path(path)))) for each in self.payloads.values()),
+            )
             for path, schema in self.ready.items()
         }
         assert info == expected | {path: (schema, 0) for path, schema in self.pending.items()}

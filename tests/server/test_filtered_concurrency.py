@@ -1,4 +1,4 @@
-"""Writes by filter and changing indexes under load: readers of both workers never see half an update or an old index."""
+"""Writes by filter and changing indexes under load: readers of both workers see whole updates and new indexes only."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.wire.points_calls import COMPLETED, DENSE, Calls
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pointstore.core.schema import Json
     from tests.conftest import Server
 
 DURATION_S = 6.0
@@ -122,8 +123,8 @@ def count(client: Calls, *must: str, must_not: str = "") -> int:
 
 def fill(client: Calls, team: str, first: int) -> None:
     """Upsert a group whose fields are 0."""
-    payloads = {first + number: {"team": team, "x": 0, "y": 0} for number in range(TEAM_SIZE)}
-    client.fill(dict(payloads))
+    payloads: dict[int, Json] = {first + number: {"team": team, "x": 0, "y": 0} for number in range(TEAM_SIZE)}
+    client.fill(payloads)
 
 
 def writer(team: str, change: Callable[[Calls, int, int], None]) -> Callable[[Iterator[Calls], random.Random], None]:
