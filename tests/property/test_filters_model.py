@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pointstore.core.vector import NamedVectors
     from pointstore.engine.collection import Collection
 
-PROGRAMS = int(os.environ.get("POINTSTORE_PROPERTY_EXAMPLES", "0")) or 12
+PROGRAMS = int(os.environ.get("POINTSTORE_PROPERTY_EXAMPLES", "0")) or 8
 STEPS = 40
 _IDS = [*map(pid, range(60)), *(pid(f"{number:08x}-0000-4000-8000-000000000000") for number in range(20))]
 _FACETED = {FieldType.KEYWORD, FieldType.INTEGER, FieldType.BOOL, FieldType.UUID}
