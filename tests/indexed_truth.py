@@ -1,4 +1,4 @@
-"""What a filter must answer on a payload when some fields have indexes of the client's, by the rules of the specification.
+"""What a filter must answer on a payload when fields have indexes of the client's, by the rules of the specification.
 
 `core/truth.py` says what conditions mean without indexes; this adds what an index of the client's changes (part 2, 7.2,
 8.2 and 10.1) and nothing else. It is slow, and written apart from what the engine does.
@@ -118,9 +118,7 @@ class IndexedTruth:
                 nested = self._nested(path) if base is None else None
                 if nested is None:
                     return _text(check, schema, elements(payload, path), pooled=base is None or _is_nested(schema))
-                return any(
-                    _text(check, schema, elements(each, nested[1]), pooled=True) for each in nested[0](payload)
-                )
+                return any(_text(check, schema, elements(each, nested[1]), pooled=True) for each in nested[0](payload))
         elif schema is not None and base is None:
             found = _by_index(check, schema, elements(payload, path))
             if found is not None:
@@ -157,7 +155,7 @@ def uuids(found: list[Json]) -> list[uuid.UUID]:
     return parsed
 
 
-def indexed(schema: FieldSchema, found: list[Json]) -> list[int | float | bool | str | uuid.UUID]:  # noqa: PLR0911
+def indexed(schema: FieldSchema, found: list[Json]) -> list[int | float | bool | str | uuid.UUID]:
     """Return the values that an index holds of some elements; places stand as text."""
     match schema.type:
         case FieldType.KEYWORD:
@@ -189,7 +187,7 @@ def _is_place(value: Json) -> bool:
     return type(lon) in {int, float} and type(lat) in {int, float} and abs(lon) <= 180 and abs(lat) <= 90  # type: ignore[arg-type]
 
 
-def _by_index(check: Check, schema: FieldSchema, found: list[Json]) -> bool | None:  # noqa: C901, PLR0911  a rule each
+def _by_index(check: Check, schema: FieldSchema, found: list[Json]) -> bool | None:
     """Return the answer of an index; None when it answers as the payload does, or does not serve the check."""
     params = schema.effective
     match schema.type, check:

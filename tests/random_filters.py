@@ -267,7 +267,7 @@ class Chance:
         """Return a check that fits a kind of values, mostly."""
         makers: dict[str, Callable[[], Check]] = {
             "keyword": self._string,
-            "integer": lambda: self.rng.choice([self._integer, self._range])(),
+            "integer": lambda: self.rng.choice([self._integer, self._range])(),  # noqa: PLW0108  chosen when called
             "double": self._range,
             "bool": self._boolean,
             "geo": self._geo,

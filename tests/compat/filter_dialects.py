@@ -86,7 +86,7 @@ def grpc_filter(condition: Filter) -> grpc.Filter:
     return grpc.Filter(**clauses)
 
 
-def _grpc_condition(condition: Condition) -> grpc.Condition:  # noqa: PLR0911  one return a kind
+def _grpc_condition(condition: Condition) -> grpc.Condition:  # noqa: C901, PLR0912  one case a kind
     match condition:
         case Filter():
             return grpc.Condition(filter=grpc_filter(condition))
@@ -159,7 +159,7 @@ def _grpc_match(check: Check) -> grpc.Match:
             return grpc.Match(**{name: value})
 
 
-def _single(check: Check) -> tuple[str, str | int]:  # noqa: PLR0911  one return a kind
+def _single(check: Check) -> tuple[str, str | int]:
     """Return the name and the value of a check of one value."""
     match check:
         case MatchKeyword(text):
@@ -205,7 +205,7 @@ def edge_filter(condition: Filter) -> Any:
     )
 
 
-def _edge_condition(condition: Condition) -> Any:  # noqa: PLR0911  one return a kind
+def _edge_condition(condition: Condition) -> Any:
     match condition:
         case Filter():
             return edge_filter(condition)
@@ -234,7 +234,7 @@ def _edge_condition(condition: Condition) -> Any:  # noqa: PLR0911  one return a
             assert_never(condition)
 
 
-def _edge_check(check: Check) -> dict[str, Any]:  # noqa: PLR0911  one return a kind
+def _edge_check(check: Check) -> dict[str, Any]:
     match check:
         case Range():
             return {"range": edge.RangeFloat(**_bounds(check))}

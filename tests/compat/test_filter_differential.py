@@ -1,7 +1,7 @@
 """Random filters through gRPC, through the original engine (`qdrant-edge-py`) and through the client's local mode.
 
-A case is one filter, scrolled, counted and searched with, on points that writes by filter have changed. `CASES` sets how
-many there are (`make differential CASES=2000`). What is left out is listed in docs/differences.md.
+A case is one filter, scrolled, counted and searched with, on points that writes by filter have changed. `CASES` sets
+how many there are (`make differential CASES=2000`). What is left out is listed in docs/differences.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from tests.random_filters import Chance
 
 edge = pytest.importorskip("qdrant_edge", reason="the embedded original engine has no package for this platform")
 
-from tests.compat.filter_differences import differs  # noqa: E402  needs the package above
 from tests.compat.filter_dialects import (  # noqa: E402
     client_id,
     client_index,
@@ -33,6 +32,7 @@ from tests.compat.filter_dialects import (  # noqa: E402
     edge_index,
     grpc_filter,
 )
+from tests.compat.filter_differences import differs  # noqa: E402  needs the package above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,7 +172,7 @@ class Program:
         wrong = sorted(set.union(*answers.values()) - set.intersection(*answers.values()))[:3]
         points: list[Any] = [int(i) if i.isdigit() else i for i in wrong]
         lines = [
-            f"{record.id} {record.payload} found by {[who for who, found in answers.items() if str(record.id) in found]}"
+            f"{record.id} {record.payload} by {[who for who, found in answers.items() if str(record.id) in found]}"
             for record in self.remote.retrieve(self.name, points)
         ]
         return "\n".join([f"{condition}", f"indexes {self.indexes}", *lines])

@@ -255,7 +255,10 @@ class Program:
     def check_schema(self) -> None:
         info = {field.path: (field.schema, field.points) for field in self.collection.info().payload_schema}
         expected = {
-            path: (schema, sum(bool(indexed(schema, elements(each, parse_path(path)))) for each in self.payloads.values()))
+            path: (
+                schema,
+                sum(bool(indexed(schema, elements(each, parse_path(path)))) for each in self.payloads.values()),
+            )
             for path, schema in self.ready.items()
         }
         assert info == expected | {path: (schema, 0) for path, schema in self.pending.items()}

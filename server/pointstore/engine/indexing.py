@@ -116,7 +116,7 @@ def _presence(reached: list[Json]) -> Flag:
     return flags | Flag.NULL if is_null(reached) else flags
 
 
-def _block(  # noqa: PLR0913, PLR0917  the parts of a block
+def _block(  # noqa: PLR0913  the parts of a block
     number: int,
     slots: NDArray[np.int64],
     flags: bytearray,
