@@ -106,8 +106,8 @@ class DenseView:
                 return row
         position = int(np.searchsorted(self.unsealed.slots[: self.unsealed.count], np.uint64(slot)))
         if position < self.unsealed.count and int(self.unsealed.slots[position]) == slot:
-            row: Rows = self.unsealed.rows[position]
-            return row
+            unsealed: Rows = self.unsealed.rows[position]
+            return unsealed
         msg = f"no row of slot {slot} in space {self.number}"
         raise CorruptionError(msg)
 
