@@ -67,7 +67,7 @@ class IndexedTruth:
         """Return whether a condition holds for a point."""
         return self._holds(condition, payload, about_point, None)
 
-    def _holds(  # noqa: PLR0911  one return a kind
+    def _holds(
         self, condition: Condition, payload: Payload, about_point: Callable[[PointCondition], bool], base: Path | None
     ) -> bool:
         match condition:
@@ -155,7 +155,7 @@ def uuids(found: list[Json]) -> list[uuid.UUID]:
     return parsed
 
 
-def indexed(schema: FieldSchema, found: list[Json]) -> list[int | float | bool | str | uuid.UUID]:  # noqa: PLR0911
+def indexed(schema: FieldSchema, found: list[Json]) -> list[int | float | bool | str | uuid.UUID]:
     """Return the values that an index holds of some elements; places stand as text."""
     match schema.type:
         case FieldType.KEYWORD:
@@ -187,7 +187,7 @@ def _is_place(value: Json) -> bool:
     return type(lon) in {int, float} and type(lat) in {int, float} and abs(lon) <= 180 and abs(lat) <= 90  # type: ignore[arg-type]
 
 
-def _by_index(check: Check, schema: FieldSchema, found: list[Json]) -> bool | None:  # noqa: PLR0911  a rule each
+def _by_index(check: Check, schema: FieldSchema, found: list[Json]) -> bool | None:
     """Return the answer of an index; None when it answers as the payload does, or does not serve the check."""
     params = schema.effective
     match schema.type, check:

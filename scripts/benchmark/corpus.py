@@ -108,7 +108,7 @@ class Batch:
     points: int
 
 
-def encode_value(value: Json) -> Value:  # noqa: PLR0911  one a kind
+def encode_value(value: Json) -> Value:
     """Return a JSON value as a payload value; whole numbers stay whole."""
     match value:
         case None:

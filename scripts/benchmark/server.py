@@ -76,7 +76,7 @@ class Server:
                 [*command, "--data-dir", str(data_dir)], env=kept, stdout=subprocess.PIPE, stderr=log, text=True
             )
         # stdout holds the serving line and nothing else; its end means that the process ended.
-        assert self._process.stdout is not None  # noqa: S101  a pipe was asked for
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         self.start_s = time.perf_counter() - start
         match = _SERVING.search(line)

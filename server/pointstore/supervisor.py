@@ -151,7 +151,7 @@ class Supervisor:
         recovery = _Child("recover", ("recover",))
         for child in (recovery, *self._workers, self._optimizer):
             self._spawn(child)
-        assert recovery.process is not None  # noqa: S101  just spawned
+        assert recovery.process is not None
         while (status := recovery.process.poll()) is None:
             if self._stop_requested:
                 # Recovery is repeatable, so an impatient operator need not wait for its end.
@@ -223,7 +223,7 @@ class Supervisor:
     def _spawn(self, child: _Child) -> None:
         """Start a new interpreter for the child."""
         ready_fd, ready_write_fd = os.pipe()
-        assert self._data_dir_claim is not None  # noqa: S101  run() takes the claim first
+        assert self._data_dir_claim is not None
         inherited = (ready_write_fd, self._control_fd, self._gate_fd, self._data_dir_claim.fd)
         arguments = [*self._command, *child.arguments]
         arguments += ["--ready-fd", str(ready_write_fd), "--control-fd", str(self._control_fd)]

@@ -83,7 +83,7 @@ def random_point(rng: random.Random, point_id: int | str) -> models.PointStruct:
     return models.PointStruct(id=point_id, vector=random_vectors(rng), payload=random_payload(rng))
 
 
-def comparable(value: object) -> object:  # noqa: PLR0911  one return a kind
+def comparable(value: object) -> object:
     """Turn an answer into plain data: what both sides must agree on."""
     match value:
         case models.ScoredPoint():

@@ -169,7 +169,7 @@ def _grpc_match(check: Check) -> grpc.Match:
             return grpc.Match(**given)
 
 
-def _single(check: Check) -> tuple[str, str | int]:  # noqa: PLR0911  one return a kind
+def _single(check: Check) -> tuple[str, str | int]:
     """Return the name and the value of a check of one value."""
     match check:
         case MatchKeyword(text):
@@ -216,7 +216,7 @@ def edge_filter(condition: Filter) -> edge.Filter:
     )
 
 
-def _edge_condition(condition: Condition) -> Any:  # noqa: ANN401, PLR0911  classes without a common one
+def _edge_condition(condition: Condition) -> Any:
     match condition:
         case Filter():
             return edge_filter(condition)
@@ -246,7 +246,7 @@ def _edge_condition(condition: Condition) -> Any:  # noqa: ANN401, PLR0911  clas
             assert_never(condition)
 
 
-def _edge_check(check: Check) -> dict[str, Any]:  # noqa: PLR0911  one return a kind
+def _edge_check(check: Check) -> dict[str, Any]:
     match check:
         case Range():
             return {"range": edge.RangeFloat(**_bounds(check))}
@@ -287,7 +287,7 @@ def _edge_place(place: GeoPoint) -> edge.GeoPoint:
     return edge.GeoPoint(place.lon, place.lat)
 
 
-def client_index(schema: FieldSchema) -> Any:  # noqa: ANN401  classes without a common one
+def client_index(schema: FieldSchema) -> Any:
     """Return an index as the client creates it."""
     name = schema.type.name.lower()
     if schema.params is None:
@@ -298,7 +298,7 @@ def client_index(schema: FieldSchema) -> Any:  # noqa: ANN401  classes without a
     return getattr(models, f"{name.capitalize()}IndexParams")(type=name, **params)
 
 
-def edge_index(schema: FieldSchema) -> Any:  # noqa: ANN401  as above
+def edge_index(schema: FieldSchema) -> Any:
     """Return an index as the original engine creates it."""
     name = schema.type.name.capitalize()
     if schema.params is None:

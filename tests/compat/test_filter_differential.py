@@ -268,7 +268,7 @@ _NANOS = 1718454645_123456_000
         (Field(parse_path("d"), (Range(),)), FieldSchema(FieldType.DATETIME), (False, True)),
     ],
 )
-def test_known_differences(  # noqa: PLR0913, PLR0917  fixtures and a row
+def test_known_differences(  # noqa: PLR0913  fixtures and a row
     remote: QdrantClient,
     shard: edge.EdgeShard,
     name: str,

@@ -205,7 +205,7 @@ class Generator:
         self.ids = ids
         self._rng = rng
 
-    def operation(self, points: Points) -> Operation:  # noqa: PLR0911  one return a kind
+    def operation(self, points: Points) -> Operation:
         """Return an operation that is valid on `points`."""
         rng = self._rng
         present = list(points)
@@ -279,7 +279,7 @@ def to_payload(payload: Mapping[str, Any]) -> dict[str, json_with_int_pb2.Value]
     return {key: _to_value(value) for key, value in payload.items()}
 
 
-def _to_value(value: object) -> json_with_int_pb2.Value:  # noqa: PLR0911  one return a kind
+def _to_value(value: object) -> json_with_int_pb2.Value:
     from qdrant_grpc.json_with_int_pb2 import ListValue, Struct, Value
 
     match value:

@@ -451,7 +451,7 @@ class CollectionMachine(RuleBasedStateMachine):
         limit=st.integers(1, 20),
         offset=st.integers(0, 2),
     )
-    def search(  # noqa: PLR0913, PLR0917  Hypothesis passes names
+    def search(  # noqa: PLR0913  Hypothesis passes names
         self,
         data: st.DataObject,
         name: str,

@@ -100,7 +100,7 @@ BAD_FILTERS = [
 
 @pytest.mark.parametrize(("condition", "code", "text"), BAD_FILTERS)
 @pytest.mark.parametrize(("method", "request_text"), READS[1:])
-def test_filters_are_refused_before_the_lookup(  # noqa: PLR0913, PLR0917  two tables
+def test_filters_are_refused_before_the_lookup(  # noqa: PLR0913  two tables
     calls: Calls, method: str, request_text: str, condition: str, code: str, text: str
 ) -> None:
     assert calls.refused(method, f"{request_text} filter {{ {condition} }}") == (code, text)

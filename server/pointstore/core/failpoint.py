@@ -3,11 +3,11 @@
     POINTSTORE_FAILPOINTS="commit.before=kill@3,segment.renamed=pause:0.5"
 
 A place fires at its n-th visit (`@n`, the first by default). `kill` ends the process as SIGKILL does, `error` raises
-OSError(EIO), `nospace` OSError(ENOSPC), `pause:s` sleeps for s seconds at every visit from then on. Without the variable a
-visit costs one look at an empty dictionary.
+OSError(EIO), `nospace` OSError(ENOSPC), `pause:s` sleeps for s seconds at every visit from then on. Without the
+variable a visit costs one look at an empty dictionary.
 
-Every process counts for itself. With POINTSTORE_FAILPOINTS_FIRED, a directory, a place fires in one process only and leaves
-a file of its name with the pid there: restarted processes live on, and a test can prove who died where.
+Every process counts for itself. With POINTSTORE_FAILPOINTS_FIRED, a directory, a place fires in one process only and
+leaves a file of its name with the pid there: restarted processes live on, and a test can prove who died where.
 """
 
 from __future__ import annotations

@@ -158,7 +158,9 @@ def _merged(value: Json, steps: tuple[Step, ...], changes: dict[str, Json]) -> J
         members[step.name] = _merged(members.get(step.name), rest, changes)
         return members
     elements = value if isinstance(value, list) else []
-    numbers = range(len(elements)) if isinstance(step, Each) else range(step.number, min(step.number + 1, len(elements)))
+    numbers = (
+        range(len(elements)) if isinstance(step, Each) else range(step.number, min(step.number + 1, len(elements)))
+    )
     for number in numbers:
         elements[number] = _merged(elements[number], rest, changes)
     return elements

@@ -33,9 +33,7 @@ def _below(tails: _Tails, step: Step) -> _Tails:
 
 
 def _included_members(tree: dict[str, Json], tails: _Tails) -> dict[str, Json]:
-    return {
-        name: _included(member, below) for name, member in tree.items() if (below := _below(tails, Key(name)))
-    }
+    return {name: _included(member, below) for name, member in tree.items() if (below := _below(tails, Key(name)))}
 
 
 def _included(value: Json, tails: _Tails) -> Json:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from typing_extensions import TypeAliasType
 
 # A named alias, since pydantic has to follow the recursion.
-Json = TypeAliasType("Json", "None | bool | int | float | str | list[Json] | dict[str, Json]")
+Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
 """A payload or metadata value; int and float are distinct kinds and never converted into each other."""
 
 

@@ -282,7 +282,11 @@ class Collection:
             numbers = [index.number for index in view.snapshot.fields.indexes if index.ready]
             crowded = [n for n in numbers if self._store.fields.count_blocks(view.txn, n) > FIELD_BLOCKS_MAX]
             compacted = [
-                (index.number, lookup.entries(index).through, only_live(lookup.entries(index).whole(), view.snapshot.live))
+                (
+                    index.number,
+                    lookup.entries(index).through,
+                    only_live(lookup.entries(index).whole(), view.snapshot.live),
+                )
                 for index in view.snapshot.fields.indexes
                 if index.number in crowded
             ]
@@ -298,7 +302,9 @@ class Collection:
             snapshot = view.snapshot
             states = self._space_states(snapshot)
             error = self._store.meta.optimizer_error(view.txn)
-            indexed = sum(state.live_rows(meta) for state in states for meta in state.segments if meta.index is not None)
+            indexed = sum(
+                state.live_rows(meta) for state in states for meta in state.segments if meta.index is not None
+            )
             # Sparse vectors are searched through an index from the start, hence count as indexed.
             sparse = sum(slot_sets.popcount(snapshot.others[name]) for name in snapshot.config.sparse)
             return CollectionInfo(
@@ -349,9 +355,7 @@ class Collection:
             alive = slot_sets.test(dense.live, slots)
             return slots[alive], rows[alive]
 
-    def publish(
-        self, number: int, add: SegmentMeta | None, remove: Sequence[str], sealed_through: int | None
-    ) -> bool:
+    def publish(self, number: int, add: SegmentMeta | None, remove: Sequence[str], sealed_through: int | None) -> bool:
         """Replace segments of a space by one, in one transaction.
 
         Args:
@@ -465,8 +469,8 @@ class Collection:
     def snapshot_of(self, txn: Txn, head: Head, previous: Snapshot | None) -> Snapshot:
         """Load the snapshot that a write transaction sees (for `Transition`); no other request gets it.
 
-        It may append unsealed rows to arrays that it shares with the newest snapshot, behind what that one counts. Since
-        no one else can commit, those are the rows that the next snapshot will append at the same places.
+        It may append unsealed rows to arrays that it shares with the newest snapshot, behind what that one counts.
+        Since no one else can commit, those are the rows that the next snapshot will append at the same places.
         """
         return load_snapshot(self._store, txn, head, previous or self._snapshot)
 

@@ -3,8 +3,8 @@
     <data_dir>/catalog/               names, aliases, node identity
     <data_dir>/collections/<uid>/     one directory a collection
 
-A collection exists exactly when the catalog names its directory: creating makes the directory first and dropping removes
-it last, so a crash in between leaves at most a directory without a name, which `recover` removes.
+A collection exists exactly when the catalog names its directory: creating makes the directory first and dropping
+removes it last, so a crash in between leaves at most a directory without a name, which `recover` removes.
 """
 
 from __future__ import annotations

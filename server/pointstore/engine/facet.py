@@ -37,11 +37,11 @@ def facet(view: View, key: Path, condition: Filter | None, limit: int) -> list[t
         for value, count in zip(values[starts].tolist(), sums.tolist(), strict=True):
             if count:
                 counts[value] = counts.get(value, 0) + count
-    hits = [(_value(view, index, raw), count) for raw, count in _most(view, index, counts, limit)]
+    hits = [(_value(view, index, raw), count) for raw, count in _most(counts, limit)]
     return sorted(hits, key=lambda hit: (-hit[1], hit[0] if not isinstance(hit[0], str) else hit[0].encode()))[:limit]
 
 
-def _most(view: View, index: FieldIndex, counts: dict[int, int], limit: int) -> list[tuple[int, int]]:
+def _most(counts: dict[int, int], limit: int) -> list[tuple[int, int]]:
     """Return the values that may be among the first `limit`: those with at least the count of the last of them."""
     if len(counts) <= limit:
         return list(counts.items())

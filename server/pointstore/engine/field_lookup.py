@@ -229,14 +229,10 @@ class FieldLookup:
         if any(bound is not None and math.isnan(bound) for bound in (bounds.gt, bounds.gte, bounds.lt, bounds.lte)):
             return np.zeros(self._room, np.uint8)
         if index.raw is None and index.schema is not None and index.schema.type is FieldType.INTEGER:
-            low, high = _integer_bounds(
-                _floor(bounds.gt), _ceil(bounds.gte), _ceil(bounds.lt), _floor(bounds.lte)
-            )
+            low, high = _integer_bounds(_floor(bounds.gt), _ceil(bounds.gte), _ceil(bounds.lt), _floor(bounds.lte))
             return self._between(entries, _FIRST, low, high)
         places = (_INTEGERS, _DOUBLES) if index.raw else (_FIRST,)
-        return entries.matching(
-            self._room, lambda chunk: (_within(chunk, place, bounds) for place in places)
-        )
+        return entries.matching(self._room, lambda chunk: (_within(chunk, place, bounds) for place in places))
 
     def _micros(self, entries: FieldEntries, bounds: DatetimeRange) -> Bits:
         """Compare in microseconds; digits beyond are cut off on both sides."""

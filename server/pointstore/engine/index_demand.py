@@ -135,7 +135,7 @@ def _demands(leaf: PayloadCondition) -> list[frozenset[Trait]]:
             assert_never(leaf)
 
 
-def _demand(check: Check) -> frozenset[Trait]:  # noqa: PLR0911  one return a row of the table
+def _demand(check: Check) -> frozenset[Trait]:
     match check:
         case MatchKeyword(text):
             return _keywords((text,))

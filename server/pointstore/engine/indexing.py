@@ -34,7 +34,12 @@ _CODES = np.dtype("<u4")
 _INTEGERS = np.dtype("<i8")
 _DOUBLES = np.dtype("<f8")
 _PAIRS = np.dtype(("<f8", (2,)))
-_NOTHING = Flag(0)
+# Flags as plain integers: an operation on members of an enum costs as much as reading a value.
+_NOTHING = 0
+_NONEMPTY, _NULL, _OTHER = int(Flag.NONEMPTY), int(Flag.NULL), int(Flag.OTHER)
+_STRING, _INTEGER, _DOUBLE = int(Flag.STRING), int(Flag.INTEGER), int(Flag.DOUBLE)
+_TRUE, _FALSE = int(Flag.TRUE), int(Flag.FALSE)
+_SCALARS = frozenset({bool, int, float, str})
 
 
 @dataclass(slots=True)
@@ -49,7 +54,7 @@ class _Found:
         self.values.append(value)
 
 
-Read = Callable[[list[Json], int, list[_Found]], Flag]
+Read = Callable[[list[Json], int, list[_Found]], int]
 """Collect what the reached values hold for the slot at a position; return further flags."""
 
 
@@ -110,13 +115,15 @@ def _plan(path: str) -> tuple[str, Path]:
     return first.name, Path(tuple(rest))
 
 
-def _presence(reached: list[Json]) -> Flag:
+def _presence(reached: list[Json]) -> int:
     """Return the flags that `is_empty` and `is_null` need."""
-    flags = _NOTHING if is_empty(reached) else Flag.NONEMPTY
-    return flags | Flag.NULL if is_null(reached) else flags
+    if len(reached) == 1 and type(reached[0]) in _SCALARS:
+        return _NONEMPTY
+    flags = _NOTHING if is_empty(reached) else _NONEMPTY
+    return flags | _NULL if is_null(reached) else flags
 
 
-def _block(  # noqa: PLR0913, PLR0917  the parts of a block
+def _block(  # noqa: PLR0913  the parts of a block
     number: int,
     slots: NDArray[np.int64],
     flags: bytearray,
@@ -132,20 +139,20 @@ def _block(  # noqa: PLR0913, PLR0917  the parts of a block
     return FieldBlock(slots, np.frombuffer(bytes(flags), np.uint8), tuple(columns))
 
 
-def _read_keywords(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+def _read_keywords(reached: list[Json], position: int, columns: list[_Found]) -> int:
     for text in {element for element in unwrapped(reached) if isinstance(element, str)}:
         columns[0].add(position, text.encode())
     return _NOTHING
 
 
-def _read_uuids(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+def _read_uuids(reached: list[Json], position: int, columns: list[_Found]) -> int:
     parsed = {parse_uuid(element) for element in unwrapped(reached) if isinstance(element, str)}
     for raw in parsed - {None}:
         columns[0].add(position, raw)
     return _NOTHING
 
 
-def _read_integers(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+def _read_integers(reached: list[Json], position: int, columns: list[_Found]) -> int:
     numbers: set[int] = set()
     for element in unwrapped(reached):
         # bool is an int to Python, but not a number to a payload.
@@ -158,26 +165,26 @@ def _read_integers(reached: list[Json], position: int, columns: list[_Found]) ->
     return _NOTHING
 
 
-def _read_doubles(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+def _read_doubles(reached: list[Json], position: int, columns: list[_Found]) -> int:
     for number in {float(element) for element in unwrapped(reached) if type(element) in {int, float}}:  # type: ignore[arg-type]
         columns[0].add(position, number)
     return _NOTHING
 
 
-def _read_bools(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+def _read_bools(reached: list[Json], position: int, columns: list[_Found]) -> int:
     for flag in {element for element in unwrapped(reached) if isinstance(element, bool)}:
         columns[0].add(position, int(flag))
     return _NOTHING
 
 
-def _read_datetimes(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+def _read_datetimes(reached: list[Json], position: int, columns: list[_Found]) -> int:
     parsed = [parse_datetime(element) for element in unwrapped(reached) if isinstance(element, str)]
     for micros in {nanos // _MICRO for nanos in parsed if nanos is not None}:
         columns[0].add(position, micros)
     return _NOTHING
 
 
-def _read_nanos(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+def _read_nanos(reached: list[Json], position: int, columns: list[_Found]) -> int:
     for element in unwrapped(reached):
         nanos = parse_datetime(element) if isinstance(element, str) else None
         if nanos is not None:
@@ -186,7 +193,7 @@ def _read_nanos(reached: list[Json], position: int, columns: list[_Found]) -> Fl
     return _NOTHING
 
 
-def _read_geo(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+def _read_geo(reached: list[Json], position: int, columns: list[_Found]) -> int:
     for element in unwrapped(reached):
         point = geo_of(element)
         if point is not None and abs(point[0]) <= 180 and abs(point[1]) <= 90:  # noqa: PLR2004  degrees
@@ -194,7 +201,7 @@ def _read_geo(reached: list[Json], position: int, columns: list[_Found]) -> Flag
     return _NOTHING
 
 
-def _read_any_geo(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+def _read_any_geo(reached: list[Json], position: int, columns: list[_Found]) -> int:
     for element in unwrapped(reached):
         point = geo_of(element)
         if point is not None:
@@ -202,13 +209,13 @@ def _read_any_geo(reached: list[Json], position: int, columns: list[_Found]) -> 
     return _NOTHING
 
 
-def _read_counts(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+def _read_counts(reached: list[Json], position: int, columns: list[_Found]) -> int:
     for value in reached:
         columns[0].add(position, count(value))
     return _NOTHING
 
 
-def _read_values(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+def _read_values(reached: list[Json], position: int, columns: list[_Found]) -> int:
     flags = _NOTHING
     strings: set[str] = set()
     for element in unwrapped(reached):
@@ -216,35 +223,35 @@ def _read_values(reached: list[Json], position: int, columns: list[_Found]) -> F
             case None:
                 pass
             case bool():
-                flags |= Flag.TRUE if element else Flag.FALSE
+                flags |= _TRUE if element else _FALSE
             case str():
                 strings.add(element)
             case int():
                 columns[1].add(position, element)
-                flags |= Flag.INTEGER
+                flags |= _INTEGER
             case float():
                 columns[2].add(position, element)
-                flags |= Flag.DOUBLE
+                flags |= _DOUBLE
             case _:
-                flags |= Flag.OTHER
+                flags |= _OTHER
     for text in strings:
         columns[0].add(position, text.encode())
-        flags |= Flag.STRING
+        flags |= _STRING
     return flags
 
 
-def _read_words(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+def _read_words(reached: list[Json], position: int, columns: list[_Found]) -> int:
     strings = [element for element in unwrapped(reached) if isinstance(element, str)]
     for word in {word for text in strings for word in words(text)}:
         columns[0].add(position, word.encode())
     # Words must come from one string: with several, a match on the index is only a candidate.
-    return Flag.OTHER if len(strings) > 1 else _NOTHING
+    return _OTHER if len(strings) > 1 else _NOTHING
 
 
 def _text_reader(params: FieldParams) -> Reader:
     analyzer = analyzer_of(params)
 
-    def read(reached: list[Json], position: int, columns: list[_Found]) -> Flag:
+    def read(reached: list[Json], position: int, columns: list[_Found]) -> int:
         counts = Counter(
             token for element in unwrapped(reached) if isinstance(element, str) for token in analyzer.documents(element)
         )

@@ -28,7 +28,7 @@ class Ordered:
     slot: int
 
 
-def ordered(
+def ordered(  # noqa: PLR0913  what an order consists of
     view: View, key: Path, *, descending: bool, start_from: float | None, selected: Bits, limit: int
 ) -> list[Ordered]:
     """Return the first `limit` pairs of value and selected point, ties by id (descending where the values descend).

@@ -44,7 +44,7 @@ def recover(data_dir: Path, *, map_size: int, catalog_map_size: int) -> None:
         try:
             _recover_collection(root / uid, map_size)
         except StorageError as error:
-            _log.error("collection is quarantined", collection=name, directory=uid, reason=str(error))  # noqa: TRY400
+            _log.error("collection is quarantined", collection=name, directory=uid, reason=str(error))
             (root / uid).mkdir(exist_ok=True)
             marker.write_text(str(error), encoding="utf-8")
 

@@ -1,7 +1,7 @@
 """Updates to operations: everything that depends on data is decided here, in the transaction that logs the operation.
 
-What the reference server notices only while it applies a logged operation is marked `when_applied` in the errors, since a
-client that does not wait is never told of it.
+What the reference server notices only while it applies a logged operation is marked `when_applied` in the errors,
+since a client that does not wait is never told of it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from pointstore.engine.transition import Transition
 from pointstore.index import slots as slot_sets
 
 
-def resolve(update: Update, state: Transition) -> Operation:  # noqa: PLR0911  one return an update
+def resolve(update: Update, state: Transition) -> Operation:  # noqa: C901, PLR0912  one case an update
     """Return the operation that an update comes to in this state.
 
     Raises:

@@ -94,7 +94,9 @@ def _nearest(view: View, query: NearestQuery, others: dict[str, View]) -> list[S
         source = view if query.lookup_collection is None else others[query.lookup_collection]
         if source is view:
             condition = excluding(condition, frozenset((target.point_id,)))
-        target = _stored_vector(source, target.point_id, query.using if target.vector_name is None else target.vector_name)
+        target = _stored_vector(
+            source, target.point_id, query.using if target.vector_name is None else target.vector_name
+        )
     dense, vector = _dense_target(view, query.using, target)
     _check_names(view, query.selectors)
     ef = query.params.hnsw_ef or dense.ef_construct

@@ -1,7 +1,7 @@
 """The state of a collection within one write transaction, and the one function that applies operations to it.
 
-Live writes, recovery and followers go through `Transition.apply`. Changes of live sets and of the head are collected and
-written once, by `finish`; everything else is written at once. Nothing is visible before the transaction commits.
+Live writes, recovery and followers go through `Transition.apply`. Changes of live sets and of the head are collected
+and written once, by `finish`; everything else is written at once. Nothing is visible before the transaction commits.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Transition:
         committed: the state before this transaction.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  what a state consists of
+    def __init__(  # noqa: PLR0913  what a state consists of
         self,
         store: CollectionStore,
         txn: Txn,
@@ -108,7 +108,7 @@ class Transition:
         self.apply(seq, operation)
         return seq
 
-    def apply(self, seq: int, operation: Operation) -> None:
+    def apply(self, seq: int, operation: Operation) -> None:  # noqa: C901, PLR0912  one case an operation
         """Apply a logged operation. Depends on nothing but the state; cannot fail for a client's reason."""
         match operation:
             case PutPoints(ids, payloads, columns):

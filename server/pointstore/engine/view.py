@@ -106,8 +106,8 @@ class DenseView:
                 return row
         position = int(np.searchsorted(self.unsealed.slots[: self.unsealed.count], np.uint64(slot)))
         if position < self.unsealed.count and int(self.unsealed.slots[position]) == slot:
-            row = self.unsealed.rows[position]
-            return row
+            unsealed: Rows = self.unsealed.rows[position]
+            return unsealed
         msg = f"no row of slot {slot} in space {self.number}"
         raise CorruptionError(msg)
 
@@ -187,7 +187,9 @@ class View:
         """
         if not selector.enable:
             return None
-        names: Sequence[str] = selector.names if selector.names is not None else tuple(self.snapshot.config.vector_numbers)
+        names: Sequence[str] = (
+            selector.names if selector.names is not None else tuple(self.snapshot.config.vector_numbers)
+        )
         found = ((name, self.vector(name, slot)) for name in names)
         return {name: vector for name, vector in found if vector is not None}
 
@@ -236,7 +238,9 @@ def load_snapshot(store: CollectionStore, txn: Txn, head: Head, previous: Snapsh
             before = known_others.get(number)
             others[name] = _live(store, txn, number, head, before, since)
         else:
-            ef_construct = effective_hnsw(config, name).ef_construct or 0 if reconfigured else previous.dense[name].ef_construct
+            ef_construct = (
+                effective_hnsw(config, name).ef_construct or 0 if reconfigured else previous.dense[name].ef_construct
+            )
             dense[name] = _dense(
                 store, txn, number, space_of(params), ef_construct, head, known.get(number), metas, since, resealed
             )
@@ -263,9 +267,7 @@ def _dense(  # noqa: PLR0913  the parts of one space
     else:
         opened = {segment.meta.uid: segment for segment in previous.segments} if previous else {}
         segments = tuple(
-            opened.get(meta.uid) or _open(store.segments_dir, space, meta)
-            for meta in metas
-            if meta.vector == number
+            opened.get(meta.uid) or _open(store.segments_dir, space, meta) for meta in metas if meta.vector == number
         )
     if previous is None or resealed or live is not previous.live:
         segments = tuple(
@@ -282,7 +284,9 @@ def _open(root: Path, space: Space, meta: SegmentMeta) -> OpenSegment:
     return OpenSegment(meta, open_dense(space, files.slots, files.rows, files.index, meta.index), meta.rows)
 
 
-def _live(store: CollectionStore, txn: Txn, space: int, head: Head, previous: Bits | None, since: int) -> Bits:
+def _live(  # noqa: PLR0913  the parts of one set
+    store: CollectionStore, txn: Txn, space: int, head: Head, previous: Bits | None, since: int
+) -> Bits:
     """Return a live set with room for every slot, whole blocks; the previous array itself when nothing changed."""
     size = -(-head.next_slot // (BLOCK_BYTES * 8)) * BLOCK_BYTES
     bits = previous

@@ -1,9 +1,9 @@
 """Group commit: the writes of many threads in one transaction.
 
 Each thread queues its updates and then waits for its turn to commit. Whoever gets the turn takes everything that is
-queued by then, resolves, logs and applies it in one synced transaction, and the others find their results ready. Without
-contention that is no more than the transaction itself, on the caller's own thread. Requests of one group succeed and
-fail one by one, since resolving happens before anything of an operation is written.
+queued by then, resolves, logs and applies it in one synced transaction, and the others find their results ready.
+Without contention that is no more than the transaction itself, on the caller's own thread. Requests of one group
+succeed and fail one by one, since resolving happens before anything of an operation is written.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ class IndexBuilder:
         self._index.hnsw.efConstruction = max(ef_construct, 1)
 
     @classmethod
-    def load(cls, path: Path, space: Space, kind: Kind, m: int, ef_construct: int, threads: int) -> IndexBuilder:  # noqa: PLR0913, PLR0917  the constructor's and a path
+    def load(cls, path: Path, space: Space, kind: Kind, m: int, ef_construct: int, threads: int) -> IndexBuilder:  # noqa: PLR0913  the constructor's and a path
         """Read a written index to continue it with the same parameters.
 
         Raises:

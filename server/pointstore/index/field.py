@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,7 +145,9 @@ def merge_blocks(blocks: Sequence[FieldBlock]) -> FieldBlock:
     starts = np.cumsum([0, *(len(block.slots) for block in kept)])
     columns = tuple(
         FieldColumn(
-            np.concatenate([block.columns[i].positions + np.uint32(start) for block, start in zip(kept, starts, strict=False)]),
+            np.concatenate(
+                [block.columns[i].positions + np.uint32(start) for block, start in zip(kept, starts, strict=False)]
+            ),
             np.concatenate([block.columns[i].values for block in kept]),
         )
         for i in range(len(kept[0].columns))
@@ -157,7 +160,7 @@ def merge_blocks(blocks: Sequence[FieldBlock]) -> FieldBlock:
 def _last_word(blocks: Sequence[FieldBlock]) -> list[FieldBlock]:
     """Drop from each block the slots that a later one covers; empty blocks disappear."""
     blocks = [block for block in blocks if len(block.slots)]
-    if all(int(left.slots[-1]) < int(right.slots[0]) for left, right in zip(blocks, blocks[1:], strict=False)):
+    if all(int(left.slots[-1]) < int(right.slots[0]) for left, right in pairwise(blocks)):
         return list(blocks)
     seen = np.zeros(max(int(block.slots[-1]) for block in blocks) + 1, np.bool_)
     kept: list[FieldBlock] = []

@@ -1,8 +1,9 @@
 """One LMDB environment: how it is opened, and how its failures become errors of ours.
 
-Default durability flags only: every other setting was measured to lose acknowledged transactions. The first I/O error of a
-commit poisons the environment, since a later commit would succeed although pages may be gone; only reopening, through
-the checks of a start, clears it. An environment must not be opened twice in a process nor carried across a fork.
+Default durability flags only: every other setting was measured to lose acknowledged transactions. The first I/O error
+of a commit poisons the environment, since a later commit would succeed although pages may be gone; only reopening,
+through the checks of a start, clears it. An environment must not be opened twice in a process nor carried across a
+fork.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class Environment:
         if self._poison is not None:
             raise UnavailableError(self._poison)
         with self._translated(), self._env.begin(write=True, buffers=False) as txn:
-            yield cast(Txn, txn)
+            yield cast("Txn", txn)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

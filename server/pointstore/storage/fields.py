@@ -4,9 +4,9 @@
     terms   field u16, b"t", term key      -> code u32
             field u16, b"c", code u32      -> term
 
-A block covers a set of slots: for those, and only those, it replaces what blocks before it said (order: level, then seq).
-Level 0 is the backfill of an index that was created on a collection with points, level 1 what was written since. Strings
-are stored as codes, given in the order of their first use; a code never changes its term.
+A block covers a set of slots: for those, and only those, it replaces what blocks before it said (order: level, then
+seq). Level 0 is the backfill of an index that was created on a collection with points, level 1 what was written since.
+Strings are stored as codes, given in the order of their first use; a code never changes its term.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Names in a data directory.
 
-    <data_dir>/catalog/                      names, aliases, node identity
-    <data_dir>/collections/<uid>/            one directory a collection
-    <data_dir>/collections/<uid>/QUARANTINE  why the collection must not be used
+<data_dir>/catalog/                      names, aliases, node identity
+<data_dir>/collections/<uid>/            one directory a collection
+<data_dir>/collections/<uid>/QUARANTINE  why the collection must not be used
 """
 
 from __future__ import annotations

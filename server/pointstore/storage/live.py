@@ -41,14 +41,12 @@ class Live:
         return bits
 
     def put_block(self, txn: Txn, space: int, block: int, bits: Bits, version: int) -> None:
-        """Replace one block; an all-zero one is removed."""
+        """Replace one block; an all-zero one is kept without its zeros."""
         used = np.flatnonzero(bits)
         key = keys.live_key(space, block)
-        if used.size:
-            body = _VERSION.pack(version) + bits[: int(used[-1]) + 1].tobytes()
-        else:
-            # A block that became empty stays as an empty record: a reader must see that it changed.
-            body = _VERSION.pack(version)
+        # A block that became empty stays as an empty record: a reader must see that it changed.
+        size = int(used[-1]) + 1 if used.size else 0
+        body = _VERSION.pack(version) + bits[:size].tobytes()
         txn.put(key, keys.seal(body), db=self._database)
 
     def changed(self, txn: Txn, space: int, since: int) -> Iterator[tuple[int, Bits]]:

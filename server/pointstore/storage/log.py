@@ -1,8 +1,8 @@
 """The log: operations in order, each applied in the transaction that appends it.
 
-This is the seam for a replicated log. An implementation owes its users: `append` is durable when its transaction commits,
-sequence numbers ascend without end and are never given twice, `entries` yields in order everything after a number
-that was not truncated. State and indexes never read the log to catch up; they read the store.
+This is the seam for a replicated log. An implementation owes its users: `append` is durable when its transaction
+commits, sequence numbers ascend without end and are never given twice, `entries` yields in order everything after a
+number that was not truncated. State and indexes never read the log to catch up; they read the store.
 """
 
 from __future__ import annotations

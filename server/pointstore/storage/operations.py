@@ -50,7 +50,7 @@ _MERGE_PAYLOAD, _REPLACE_PAYLOAD, _REMOVE_PAYLOAD = b"M", b"R", b"r"
 _ADD_VECTOR, _DROP_VECTOR, _ADD_FIELD, _DROP_FIELD, _NOTHING = b"A", b"a", b"F", b"f", b"0"
 
 
-def pack_operation(operation: Operation) -> bytes:
+def pack_operation(operation: Operation) -> bytes:  # noqa: C901, PLR0912  one case an operation
     """Encode an operation."""
     match operation:
         case PutPoints(ids, payloads, columns):
@@ -83,7 +83,7 @@ def pack_operation(operation: Operation) -> bytes:
             assert_never(operation)
 
 
-def unpack_operation(data: bytes) -> Operation:  # noqa: PLR0911  one return an operation
+def unpack_operation(data: bytes) -> Operation:  # noqa: C901  one case an operation
     """Invert `pack_operation`.
 
     Raises:

@@ -147,7 +147,7 @@ def unpack_segments(data: bytes) -> list[SegmentMeta]:
         raise CorruptionError(message) from error
 
 
-def write_segment(  # noqa: PLR0913, PLR0917  the parts of a segment
+def write_segment(  # noqa: PLR0913  the parts of a segment
     root: Path,
     vector: int,
     space: Space,

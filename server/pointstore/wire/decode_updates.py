@@ -185,7 +185,7 @@ def decode_point_vectors(message: points_pb2.UpdatePointVectors) -> Decoded:
     return Decoded(decode_update_vectors(view.points, message), shard_keys_of(message))
 
 
-def decode_operation(message: points_pb2.PointsUpdateOperation) -> Decoded:  # noqa: PLR0911  one case a variant
+def decode_operation(message: points_pb2.PointsUpdateOperation) -> Decoded:
     """Decode one operation of a batch.
 
     Raises:

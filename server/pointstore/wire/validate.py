@@ -139,12 +139,12 @@ def _message_check(field: FieldDescriptor, below: Descriptor) -> Check:
     if field.is_repeated:
         if below.GetOptions().map_entry:
             value = below.fields_by_name["value"].message_type
-            assert value is not None  # noqa: S101  maps of plain values have no rules
+            assert value is not None
             return _map_check(name, _plan(value))
         return _list_check(name, _plan(below))
     plan = _plan(below)
 
-    def check(message: Any) -> Violations | None:  # noqa: ANN401
+    def check(message: Any) -> Violations | None:  # noqa: ANN401  any message
         if not message.HasField(name):
             return None
         wrong = plan.run(getattr(message, name))
@@ -156,7 +156,7 @@ def _message_check(field: FieldDescriptor, below: Descriptor) -> Check:
 def _oneof_check(oneof: str, plans: dict[str, _Plan]) -> Check:
     """One look at which member is set, however many there are."""
 
-    def check(message: Any) -> Violations | None:  # noqa: ANN401
+    def check(message: Any) -> Violations | None:  # noqa: ANN401  any message
         member = message.WhichOneof(oneof)
         plan = plans.get(member)
         if plan is None:
@@ -168,7 +168,7 @@ def _oneof_check(oneof: str, plans: dict[str, _Plan]) -> Check:
 
 
 def _list_check(name: str, plan: _Plan) -> Check:
-    def check(message: Any) -> Violations | None:  # noqa: ANN401
+    def check(message: Any) -> Violations | None:  # noqa: ANN401  any message
         found: Violations = []
         for index, element in enumerate(getattr(message, name)):
             wrong = plan.run(element)
@@ -180,7 +180,7 @@ def _list_check(name: str, plan: _Plan) -> Check:
 
 
 def _map_check(name: str, plan: _Plan) -> Check:
-    def check(message: Any) -> Violations | None:  # noqa: ANN401
+    def check(message: Any) -> Violations | None:  # noqa: ANN401  any message
         for value in getattr(message, name).values():
             wrong = plan.run(value)
             if wrong:

@@ -170,7 +170,7 @@ def done(space: SpaceState, task: Task, uid: str) -> SpaceState:
     st.sampled_from([0, 8, 16]),
     st.booleans(),
 )
-def test_it_comes_to_an_end(  # noqa: PLR0913, PLR0917
+def test_it_comes_to_an_end(  # noqa: PLR0913
     sizes: list[tuple[int, str | None]],
     unsealed: int,
     seed: int,

@@ -119,7 +119,9 @@ _STRATEGIES: dict[type, st.SearchStrategy[Operation]] = {
     AddVector: st.builds(AddVector, st.text("aé", max_size=3), _PARAMS),
     DropVector: st.builds(DropVector, st.text("aé", max_size=3)),
     AddField: st.builds(
-        AddField, _PATHS.map(str), st.builds(FieldSchema, st.sampled_from(FieldType), st.none() | st.just(_FIELD_PARAMS))
+        AddField,
+        _PATHS.map(str),
+        st.builds(FieldSchema, st.sampled_from(FieldType), st.none() | st.just(_FIELD_PARAMS)),
     ),
     DropField: st.builds(DropField, _PATHS.map(str)),
     Nothing: st.just(Nothing()),

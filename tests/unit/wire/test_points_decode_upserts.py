@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Content = tuple[str, "dict[str, Json]", dict[str, object]]
 
 
-def _random_value(rng: Random, depth: int = 0) -> Value:  # noqa: PLR0911  one a kind
+def _random_value(rng: Random, depth: int = 0) -> Value:
     match rng.randrange(8 if depth < 3 else 6):
         case 0:
             return Value(null_value=0)  # type: ignore[arg-type]

@@ -141,5 +141,7 @@ def test_facets() -> None:
     reply = points_pb2.FacetResponse.FromString(encode_facets(hits, perf_counter()))
     variants = [hit.value.WhichOneof("variant") for hit in reply.hits]
     assert variants == ["string_value", "integer_value", "integer_value", "bool_value", "bool_value"]
-    assert [(getattr(hit.value, str(variant)), hit.count) for hit, variant in zip(reply.hits, variants, strict=True)] == hits
+    assert [
+        (getattr(hit.value, str(variant)), hit.count) for hit, variant in zip(reply.hits, variants, strict=True)
+    ] == hits
     assert reply.time > 0

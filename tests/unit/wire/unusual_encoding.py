@@ -4,8 +4,6 @@ A parser must read the result as the same message: fields in any order, floats u
 in two parts, scalars sent twice, map entries with the value first, fields nobody knows.
 """
 
-# ruff: noqa: ANN401  fields and values of any message
-
 from __future__ import annotations
 
 import struct
@@ -57,7 +55,7 @@ def _field(number: int, kind: int, content: bytes) -> bytes:
     return varint(number << 3 | kind) + length + content
 
 
-def _pieces(field: Any, value: Any, rng: Random) -> list[bytes]:
+def _pieces(field: Any, value: Any, rng: Random) -> list[bytes]:  # noqa: ANN401  any message
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         return [_field(field.number, _BYTES, _entry(key, value[key], rng)) for key in value]
     if field.is_repeated:
@@ -73,7 +71,7 @@ def _entry(key: str, value: Message, rng: Random) -> bytes:
     return b"".join(parts)
 
 
-def _message(field: Any, value: Message, rng: Random) -> list[bytes]:
+def _message(field: Any, value: Message, rng: Random) -> list[bytes]:  # noqa: ANN401  any message
     """Encode a message in one piece, or as two that a parser merges."""
     present = value.ListFields()
     if len(present) < 2 or rng.random() < 0.5:
@@ -88,7 +86,7 @@ def _message(field: Any, value: Message, rng: Random) -> list[bytes]:
     return pieces
 
 
-def _repeated(field: Any, values: Any, rng: Random) -> list[bytes]:
+def _repeated(field: Any, values: Any, rng: Random) -> list[bytes]:  # noqa: ANN401  any message
     if field.message_type is not None:
         return [_field(field.number, _BYTES, unusual(value, rng)) for value in values]
     kind, encode = _KINDS.get(field.type, (_VARINT, varint))
@@ -106,6 +104,6 @@ def _repeated(field: Any, values: Any, rng: Random) -> list[bytes]:
     return pieces
 
 
-def _scalar(field: Any, value: Any) -> bytes:
+def _scalar(field: Any, value: Any) -> bytes:  # noqa: ANN401  any message
     kind, encode = _KINDS.get(field.type, (_VARINT, varint))
     return _field(field.number, kind, encode(value))
