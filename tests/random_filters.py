@@ -92,6 +92,7 @@ DATETIMES = [
     "9999-12-31T23:59:59Z",
     "2024-06-15T12",
 ]
+_HUGE = 2.0**63
 _SECOND = 10**9
 _FINER = re.compile(r"\.[0-9]{7}")
 # 2024-06-15, 12:30:45 of that day, the epoch, and years whose nanoseconds do not fit into 64 bits.
@@ -152,6 +153,7 @@ class Chance:
         ids: what `has_id` asks for.
         booleans, several_checks, nanos: whether filters have conditions on booleans, fields with several checks, and
             instants in the middle of a microsecond, as payloads then have.
+        huge: whether payloads have the double 2^63, the first beyond the integers.
         depth: how deep filters are nested at most.
     """
 
@@ -160,6 +162,7 @@ class Chance:
     booleans: bool = True
     several_checks: bool = True
     nanos: bool = True
+    huge: bool = True
     depth: int = 2
     _scalars: dict[str, Sequence[Json]] = field(init=False)
 
@@ -167,7 +170,7 @@ class Chance:
         self._scalars = {
             "keyword": KEYWORDS,
             "integer": [*INTEGERS, *DOUBLES[:5]],
-            "double": [*DOUBLES, *INTEGERS[:4]],
+            "double": [*(each for each in DOUBLES if self.huge or each != _HUGE), *INTEGERS[:4]],
             "bool": [True, False],
             "geo": PLACES,
             "datetime": DATETIMES if self.nanos else [text for text in DATETIMES if not _FINER.search(text)],

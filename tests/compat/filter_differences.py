@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from pointstore.core.fields import FieldSchema, FieldType
-from pointstore.core.filter import DatetimeRange, Field, Filter, IsNull, Leaf, Range, leaves
+from pointstore.core.filter import Condition, DatetimeRange, Field, Filter, IsNull, Leaf, Nested, Range, leaves
 from pointstore.core.path import Each, Path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_DOUBLES_EXACT = 2.0**53
 _ORDERED = {FieldType.INTEGER, FieldType.FLOAT, FieldType.DATETIME}
 
 
 def differs(condition: Filter, indexes: Mapping[str, FieldSchema]) -> bool:
     """Return whether a filter has a condition that the original engine answers in its own way."""
-    return any(_differs(leaf, base, indexes) for leaf, base in leaves(condition))
+    return _has_empty_count(condition) or any(_differs(leaf, base, indexes) for leaf, base in leaves(condition))
+
+
+def differs_locally(condition: Filter) -> bool:
+    """Return whether a filter compares integers with bounds that the local mode, unlike doubles, tells apart."""
+    checks = [check for leaf, _ in leaves(condition) if isinstance(leaf, Field) for check in leaf.checks]
+    ranges = [check for check in checks if isinstance(check, Range)]
+    bounds = [bound for each in ranges for bound in (each.lt, each.gt, each.gte, each.lte) if bound is not None]
+    return any(_DOUBLES_EXACT <= abs(bound) < inf for bound in bounds)
+
+
+def _has_empty_count(condition: Condition) -> bool:
+    """Return whether a `min_should` without conditions is anywhere; beside other clauses it may be overlooked there."""
+    match condition:
+        case Nested(_, inner):
+            return _has_empty_count(inner)
+        case Filter(min_should=counted):
+            empty = counted is not None and not counted.conditions
+            return empty or any(_has_empty_count(part) for part in condition.conditions)
+        case _:
+            return False
 
 
 def _differs(leaf: Leaf, base: Path | None, indexes: Mapping[str, FieldSchema]) -> bool:
