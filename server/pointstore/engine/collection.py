@@ -36,7 +36,7 @@ from pointstore.core.update import (
     Upsert,
 )
 from pointstore.engine import strict
-from pointstore.engine.backfill import define_raw, fill, unready, wait_ready
+from pointstore.engine.backfill import USE_NOTED_S, define_raw, drop_unused, fill, note_use, unready, wait_ready
 from pointstore.engine.configure import changed
 from pointstore.engine.facet import FacetValue, facet
 from pointstore.engine.field_choice import raw_needs
@@ -276,6 +276,10 @@ class Collection:
         """Fill a field index from the points that were there before it."""
         fill(self._store, number)
 
+    def drop_unused_fields(self) -> None:
+        """Drop the engine's own indexes that no filter has wanted for long."""
+        drop_unused(self._store)
+
     def compact_fields(self) -> None:
         """Join the blocks of field indexes where they have become many, without the slots of dead points."""
         with self.view() as view:
@@ -442,8 +446,15 @@ class Collection:
     def _prepare(self, condition: Filter | None) -> None:
         if condition is None:
             return
-        snapshot = self._snapshot
-        wanted = {need for need in raw_needs(condition, snapshot.fields) if not _ready(snapshot.fields, *need)}
+        known = self._snapshot.fields
+        wanted: set[tuple[str, RawKind]] = set()
+        noted_s = int(time.time()) - USE_NOTED_S
+        for path, kind in raw_needs(condition, known):
+            index = known.of_engine(path, kind)
+            if index is None or not index.ready:
+                wanted.add((path, kind))
+            elif index.used_at_s < noted_s:
+                note_use(self._store, index.number)
         if not wanted:
             return
         with self.view() as view:
