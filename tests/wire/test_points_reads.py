@@ -569,7 +569,6 @@ def test_using_and_lookup(calls: Calls, mixed: Calls) -> None:
         "nearest_with_mmr {}",
         "rrf {}",
         "relevance_feedback {}",
-        "text { query: 'a' }",
     ],
 )
 def test_other_queries_are_refused_by_name(points: Calls, query: str) -> None:

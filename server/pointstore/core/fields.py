@@ -106,6 +106,7 @@ class FieldIndex:
         schema: of an index that a client created.
         raw: kind of an index of the engine's own.
         ready: False while existing points are still being indexed.
+        used_at_s: of an index of the engine's own, about when a filter last wanted it, in seconds since the epoch.
     """
 
     number: int
@@ -113,6 +114,7 @@ class FieldIndex:
     schema: FieldSchema | None = None
     raw: RawKind | None = None
     ready: bool = field(default=False, compare=False)
+    used_at_s: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,19 @@ class FieldIndexes:
         """Return the indexes with a new one that is not ready yet."""
         index = FieldIndex(self.next_number, path, schema, raw)
         return FieldIndexes((*self.indexes, index), self.next_number + 1)
+
+    def used(self, number: int, now_s: int) -> FieldIndexes:
+        """Return the indexes with one of them marked as used."""
+        return replace(
+            self,
+            indexes=tuple(
+                replace(index, used_at_s=now_s) if index.number == number else index for index in self.indexes
+            ),
+        )
+
+    def unused(self, since_s: int) -> list[int]:
+        """Return the numbers of the engine's own indexes that no filter has wanted since then."""
+        return [index.number for index in self.indexes if index.raw is not None and index.used_at_s < since_s]
 
     def without(self, number: int) -> FieldIndexes:
         """Return the indexes without one of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -110,7 +111,31 @@ class ScrollQuery:
     params: SearchParams = field(default_factory=SearchParams)
 
 
-Query = NearestQuery | ScrollQuery
+@dataclass(frozen=True, slots=True)
+class RankQuery:
+    """The points whose text in a field fits best, by BM25 (specification part 2, 10.2).
+
+    Attributes:
+        field: needs a text index that scores.
+        text: analysed like the texts of the index.
+        k, b: saturation, and normalisation by length.
+        params: of these, `idf_corpus` says which points the statistics are of.
+        score_threshold: scores must be larger.
+    """
+
+    field: Path
+    text: str
+    k: float = 1.2
+    b: float = 0.75
+    filter: Filter | None = None
+    params: SearchParams = dataclasses.field(default_factory=SearchParams)
+    limit: int = 10
+    offset: int = 0
+    score_threshold: float | None = None
+    selectors: Selectors = dataclasses.field(default_factory=Selectors)
+
+
+Query = NearestQuery | ScrollQuery | RankQuery
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,12 @@ POINTS_AT_A_TIME = 1000
 RAW_INDEXES_MAX = 64
 """Indexes of the engine's own that a collection may have at the same time."""
 
+USE_NOTED_S = 3600
+"""How exactly the last use of an index is known: noting it costs a commit."""
+
+UNUSED_S = 7 * 24 * 3600
+"""Time without use after which the engine drops an index of its own."""
+
 _WAIT_S = 20.0
 _LOOK_S = 0.02
 
@@ -55,9 +61,32 @@ def define_raw(store: CollectionStore, path: str, kind: RawKind) -> int | None:
             return present.number
         if sum(index.raw is not None for index in fields.indexes) >= RAW_INDEXES_MAX:
             return None
-        store.meta.put_fields(txn, fields.added(path, raw=kind))
+        added = fields.added(path, raw=kind).used(fields.next_number, int(time.time()))
+        store.meta.put_fields(txn, added)
         store.meta.put_head(txn, advanced(store.meta.head(txn), config=True))
         return fields.next_number
+
+
+def note_use(store: CollectionStore, number: int) -> None:
+    """Note that a filter wants an index of the engine's own, so that it is kept."""
+    with store.write() as txn:
+        store.meta.put_fields(txn, store.meta.fields(txn).used(number, int(time.time())))
+        store.meta.put_head(txn, advanced(store.meta.head(txn), config=True))
+
+
+def drop_unused(store: CollectionStore) -> None:
+    """Drop the engine's own indexes that no filter has wanted for long."""
+    since_s = int(time.time()) - UNUSED_S
+    with store.read() as txn:
+        if not store.meta.fields(txn).unused(since_s):
+            return
+    with store.write() as txn:
+        fields = store.meta.fields(txn)
+        for number in fields.unused(since_s):
+            store.fields.drop(txn, number)
+            fields = fields.without(number)
+        store.meta.put_fields(txn, fields)
+        store.meta.put_head(txn, advanced(store.meta.head(txn), config=True))
 
 
 def wait_ready(store: CollectionStore, number: int) -> bool:

@@ -21,7 +21,7 @@ from pointstore.core.filter import Filter
 from pointstore.core.operation import Operation
 from pointstore.core.path import Path as PayloadPath
 from pointstore.core.point import PointId
-from pointstore.core.query import OrderBy, Page, Query, Record, ScrollRequest, Selectors
+from pointstore.core.query import ALL_PAYLOAD, OrderBy, Page, Query, Record, ScrollRequest, Selectors
 from pointstore.core.schema import CollectionConfig, effective_hnsw
 from pointstore.core.space import Rows
 from pointstore.core.update import (
@@ -36,7 +36,7 @@ from pointstore.core.update import (
     Upsert,
 )
 from pointstore.engine import strict
-from pointstore.engine.backfill import define_raw, fill, unready, wait_ready
+from pointstore.engine.backfill import USE_NOTED_S, define_raw, drop_unused, fill, note_use, unready, wait_ready
 from pointstore.engine.configure import changed
 from pointstore.engine.facet import FacetValue, facet
 from pointstore.engine.field_choice import raw_needs
@@ -57,6 +57,7 @@ from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
 from pointstore.storage.layout import QUARANTINE
 from pointstore.storage.meta import Head, advanced
+from pointstore.storage.points import check_id
 from pointstore.storage.segments import SegmentGoneError, SegmentMeta
 
 LOG_BYTES_MAX = 32 << 20
@@ -233,14 +234,14 @@ class Collection:
             if request.order_by is not None:
                 return Page(_ordered_records(view, request, request.order_by), None)
             matching = None if request.filter is None else matching_slots(view, request.filter)
-            records: list[Record] = []
+            found: list[tuple[PointId, int]] = []
             for point_id, slot in view.store.points.scan(view.txn, request.offset):
                 if matching is not None and not matching[slot >> 3] >> (slot & 7) & 1:
                     continue
-                if len(records) == request.limit:
-                    return Page(records, point_id)
-                records.append(_record(view, point_id, slot, request.selectors))
-            return Page(records, None)
+                if len(found) == request.limit:
+                    return Page(_records(view, found, request.selectors), point_id)
+                found.append((point_id, slot))
+            return Page(_records(view, found, request.selectors), None)
 
     def count(self, condition: Filter | None) -> int:
         """Count the matching points, exactly."""
@@ -274,6 +275,10 @@ class Collection:
     def fill_field(self, number: int) -> None:
         """Fill a field index from the points that were there before it."""
         fill(self._store, number)
+
+    def drop_unused_fields(self) -> None:
+        """Drop the engine's own indexes that no filter has wanted for long."""
+        drop_unused(self._store)
 
     def compact_fields(self) -> None:
         """Join the blocks of field indexes where they have become many, without the slots of dead points."""
@@ -441,8 +446,15 @@ class Collection:
     def _prepare(self, condition: Filter | None) -> None:
         if condition is None:
             return
-        snapshot = self._snapshot
-        wanted = {need for need in raw_needs(condition, snapshot.fields) if not _ready(snapshot.fields, *need)}
+        known = self._snapshot.fields
+        wanted: set[tuple[str, RawKind]] = set()
+        noted_s = int(time.time()) - USE_NOTED_S
+        for path, kind in raw_needs(condition, known):
+            index = known.of_engine(path, kind)
+            if index is None or not index.ready:
+                wanted.add((path, kind))
+            elif index.used_at_s < noted_s:
+                note_use(self._store, index.number)
         if not wanted:
             return
         with self.view() as view:
@@ -506,6 +518,22 @@ def _charge_write(bucket: TokenBucket, update: Update, operation: Operation | No
     limits = strict.limits_of(state.config)
     if limits is not None and limits.write_rate_limit is not None:
         bucket.take(strict.write_cost(update, operation), limits.write_rate_limit)
+
+
+def _records(view: View, found: Sequence[tuple[PointId, int]], selectors: Selectors) -> list[Record]:
+    """Return points, whole payloads without a call for each; they are what a scroll of everything is about."""
+    if selectors.payload != ALL_PAYLOAD:
+        return [_record(view, point_id, slot, selectors) for point_id, slot in found]
+    stored = view.store.points.records(view.txn, [slot for _, slot in found])
+    if not selectors.vectors.enable:
+        return [
+            Record(point_id, check_id(record, point_id).payload, None)
+            for (point_id, _), record in zip(found, stored, strict=True)
+        ]
+    return [
+        Record(point_id, check_id(record, point_id).payload, view.vectors(slot, selectors.vectors))
+        for (point_id, slot), record in zip(found, stored, strict=True)
+    ]
 
 
 def _record(view: View, point_id: PointId, slot: int, selectors: Selectors) -> Record:

@@ -7,6 +7,7 @@ were written since are read. Both caches die with the snapshot, so nothing in th
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from pointstore.core.filter import Condition
 from pointstore.index.field import FieldEntries
@@ -30,6 +31,7 @@ class FieldCache:
         self._entries: dict[int, FieldEntries] = {}
         self._conditions: dict[Condition, Bits] = {}
         self._condition_bytes = 0
+        self._counts: dict[int, int] = {}
         self._loading = threading.Lock()
 
     def successor(self) -> FieldCache:
@@ -53,6 +55,12 @@ class FieldCache:
                 found = _continued(store, txn, number, self._older.get(number, FieldEntries()))
                 self._entries[number] = found
         return found
+
+    def count(self, number: int, counted: Callable[[], int]) -> int:
+        """Return the number of points in an index, counting them once."""
+        if number not in self._counts:
+            self._counts[number] = counted()
+        return self._counts[number]
 
     def known(self, condition: Condition) -> Bits | None:
         """Return the set of a condition that was evaluated before."""

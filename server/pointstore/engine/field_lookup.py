@@ -54,6 +54,7 @@ Answer = tuple[Bits, Bits | None]
 """Slots that match; slots to be decided on payloads, None for none."""
 
 _MICRO = 1000
+_EXACT_DOUBLE = 2.0**53
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 # Places of columns, see `engine/indexing.py`.
@@ -96,8 +97,12 @@ class FieldLookup:
         """Count the live points that hold at least one value of an index."""
         if not index.ready:
             return 0
-        holding = self.entries(index).matching(self._room, lambda chunk: [chunk.column(_FIRST)[1]])
-        return slot_sets.popcount(holding & self._view.snapshot.live)
+
+        def counted() -> int:
+            holding = self.entries(index).matching(self._room, lambda chunk: [chunk.column(_FIRST)[1]])
+            return slot_sets.popcount(holding & self._view.snapshot.live)
+
+        return self._view.snapshot.cache.count(index.number, counted)
 
     def _any(self, answers: Sequence[Answer | None]) -> Answer | None:
         found, uncertain = np.zeros(self._room, np.uint8), None
@@ -313,6 +318,12 @@ class FieldLookup:
 def _within(chunk: FieldChunk, place: int, bounds: Range) -> SlotArray:
     """Return the slots of numbers within bounds, compared as doubles."""
     values, _ = chunk.sorted(place)
+    given = [bound for bound in (bounds.gt, bounds.gte, bounds.lt, bounds.lte) if bound is not None]
+    if values.dtype.kind == "i" and all(abs(bound) < _EXACT_DOUBLE for bound in given):
+        # Integers that a double rounds lie all on one side of such bounds.
+        low, high = _integer_bounds(_floor(bounds.gt), _ceil(bounds.gte), _ceil(bounds.lt), _floor(bounds.lte))
+        first = int(np.searchsorted(values, np.int64(low), "left"))
+        return chunk.between(place, first, max(first, int(np.searchsorted(values, np.int64(high), "right"))))
     numbers = values.astype(np.float64, copy=False)
     start, stop = 0, len(numbers)
     if bounds.gt is not None:

@@ -85,6 +85,9 @@ class OptimizedCollection(Protocol):
     def fill_field(self, number: int) -> None:
         """Fill a field index from the points that were there before it."""
 
+    def drop_unused_fields(self) -> None:
+        """Drop the engine's own indexes that no filter has wanted for long."""
+
     def compact_fields(self) -> None:
         """Join the blocks of field indexes where they have become many."""
 
@@ -219,6 +222,7 @@ class Optimizer:
         unfilled = set(collection.unfilled_fields())
         for number in unfilled & watched.unfilled:
             collection.fill_field(number)
+        collection.drop_unused_fields()
         collection.compact_fields()
         watched.fields_at = time.monotonic()
         # One that is still new gets a second look: whoever created it is probably at it.

@@ -19,13 +19,14 @@ from pointstore.core.errors import NotFoundError, UnsupportedError, unknown_vect
 from pointstore.core.filter import excluding
 from pointstore.core.payload import EMPTY
 from pointstore.core.point import PointId, point_not_found
-from pointstore.core.query import NearestQuery, Query, ScoredRecord, ScrollQuery, Selectors, VectorOfPoint
+from pointstore.core.query import NearestQuery, Query, RankQuery, ScoredRecord, ScrollQuery, Selectors, VectorOfPoint
 from pointstore.core.schema import CollectionConfig
 from pointstore.core.space import Floats
 from pointstore.core.vector import Multi, Sparse, Vector
 from pointstore.engine.columns import dimension_error, kind_error
 from pointstore.engine.filtering import matching_slots
 from pointstore.engine.index_demand import traits_of
+from pointstore.engine.ranking import ranked
 from pointstore.engine.strict import Searches, check_searches
 from pointstore.engine.view import DenseView, View
 from pointstore.index import flat
@@ -84,6 +85,8 @@ def _answer(view: View, query: Query, others: dict[str, View]) -> list[ScoredRec
             return _nearest(view, query, others)
         case ScrollQuery():
             return _scroll(view, query)
+        case RankQuery():
+            return _rank(view, query)
         case _:
             assert_never(query)
 
@@ -109,6 +112,15 @@ def _nearest(view: View, query: NearestQuery, others: dict[str, View]) -> list[S
         # Scores descend or ascend strictly by quality, so the passing ones are a prefix.
         better = scores < query.score_threshold if dense.space.ascending else scores > query.score_threshold
         slots, scores = slots[better], scores[better]
+    return _hits(view, slots, scores, query.offset, query.selectors)
+
+
+def _rank(view: View, query: RankQuery) -> list[ScoredRecord]:
+    slots, scores = ranked(view, query)
+    if query.score_threshold is not None:
+        better = scores > query.score_threshold
+        slots, scores = slots[better], scores[better]
+    _check_names(view, query.selectors)
     return _hits(view, slots, scores, query.offset, query.selectors)
 
 

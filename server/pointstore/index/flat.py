@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,6 +22,9 @@ _HALF_SHIFT: Final = 13
 _HALF_MASK: Final = np.int32(-0x70002000)
 _HALF_SCALE: Final = np.float32(2.0**112)
 _HALF_LIMIT: Final = 65_536.0
+
+
+_local = threading.local()
 
 
 def search(
@@ -51,10 +55,24 @@ def similarities_of(space: Space, query: Floats, rows: Rows, positions: Position
     result = np.empty(count, dtype=np.float32)
     for start in range(0, count, step):
         stop = min(start + step, count)
-        block = rows[start:stop] if positions is None else rows.take(positions[start:stop], axis=0)
+        block = rows[start:stop] if positions is None else _gathered(rows, positions[start:stop])
         with np.errstate(over="ignore", invalid="ignore"):
             result[start:stop] = space.similarity(query, widen(block))
     return result
+
+
+def _gathered(rows: Rows, positions: Positions) -> Rows:
+    """Return some rows in memory of the calling thread, which its next call overwrites.
+
+    A fresh megabyte for each block would cost more in page faults than the comparison.
+    """
+    needed = len(positions) * rows.shape[1]
+    scratch: NDArray[np.generic] | None = getattr(_local, rows.dtype.str, None)
+    if scratch is None or scratch.size < needed:
+        scratch = np.empty(max(needed, _BLOCK_FLOATS), rows.dtype)
+        setattr(_local, rows.dtype.str, scratch)
+    # Without "clip", numpy buffers the output to check all positions first.
+    return rows.take(positions, axis=0, out=scratch[:needed].reshape(-1, rows.shape[1]), mode="clip")
 
 
 def top(similarities: Floats, k: int) -> Positions:

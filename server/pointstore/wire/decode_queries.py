@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pointstore.core.errors import BadRequestError, ConversionError, UnsupportedError
-from pointstore.core.query import NearestQuery, ScrollQuery, SearchParams, VectorOfPoint
+from pointstore.core.path import parse_path
+from pointstore.core.query import NearestQuery, RankQuery, ScrollQuery, SearchParams, Selectors, VectorOfPoint
 from pointstore.wire.decode_filters import decode_filter
 from pointstore.wire.decode_ids import decode_point_id
 from pointstore.wire.decode_routing import check_consistency, check_read_shards, decode_shard_keys
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from qdrant_grpc import points_pb2
 
 _DEFAULT_LIMIT = 10
+_BM25_K = 1.2
+_BM25_B = 0.75
 _DEFAULT_PARAMS = SearchParams()
 
 
@@ -61,11 +64,14 @@ def decode_query(request: points_pb2.QueryPoints) -> Query:
     """
     shard_keys = decode_shard_keys(request.shard_key_selector) if request.HasField("shard_key_selector") else None
     check_consistency(request.read_consistency if request.HasField("read_consistency") else None)
-    target = _target(request) if request.HasField("query") else None
+    ranking = request.HasField("query") and request.query.HasField("text")
+    target = _target(request) if request.HasField("query") and not ranking else None
     condition = _filter(request)
     selectors = decode_selectors(request)
     limit = request.limit if request.HasField("limit") else _DEFAULT_LIMIT
     check_read_shards(shard_keys)
+    if ranking:
+        return _rank(request, condition, limit, selectors)
     if target is None:
         _check_no_query(request)
         return ScrollQuery(condition, limit, request.offset, selectors, _params(request))
@@ -82,6 +88,26 @@ def decode_query(request: points_pb2.QueryPoints) -> Query:
         score_threshold=request.score_threshold if request.HasField("score_threshold") else None,
         selectors=selectors,
         lookup_collection=request.lookup_from.collection_name if request.HasField("lookup_from") else None,
+    )
+
+
+def _rank(request: points_pb2.QueryPoints, condition: Filter | None, limit: int, selectors: Selectors) -> RankQuery:
+    """Decode a ranking by a payload text index; `using` names the field."""
+    if request.prefetch:
+        msg = "`prefetch` is not implemented yet"
+        raise UnsupportedError(msg)
+    text = request.query.text
+    return RankQuery(
+        parse_path(request.using),
+        text.query,
+        k=text.bm25.k if text.bm25.HasField("k") else _BM25_K,
+        b=text.bm25.b if text.bm25.HasField("b") else _BM25_B,
+        filter=condition,
+        params=_params(request),
+        limit=limit,
+        offset=request.offset,
+        score_threshold=request.score_threshold if request.HasField("score_threshold") else None,
+        selectors=selectors,
     )
 
 

@@ -106,14 +106,13 @@ def encode_hits(records: Sequence[ScoredRecord], started: float) -> bytes:
 
 def encode_records(records: Sequence[Record], started: float) -> bytes:
     """Encode the reply of Get."""
-    return b"".join([_field(_RESULT, _retrieved(record)) for record in records]) + _time(_TIME_TAG, started)
+    return _retrieved(_RESULT, records) + _time(_TIME_TAG, started)
 
 
 def encode_page(page: Page, started: float) -> bytes:
     """Encode the reply of Scroll."""
     following = b"" if page.next_offset is None else _field(_NEXT_OFFSET, _point_id(page.next_offset))
-    records = [_field(_SCROLL_RESULT, _retrieved(record)) for record in page.records]
-    return following + b"".join(records) + _time(_SCROLL_TIME_TAG, started)
+    return following + _retrieved(_SCROLL_RESULT, page.records) + _time(_SCROLL_TIME_TAG, started)
 
 
 def encode_facets(hits: Iterable[tuple[str | int | bool, int]], started: float) -> bytes:
@@ -152,12 +151,16 @@ def _number(number: int) -> bytes:
     return _VARINTS[number] if number < _VARINTS_MAX else _varint(number)
 
 
-def _retrieved(record: Record) -> bytes:
-    parts = [_field(_ID, _point_id(record.point_id)), record.payload]
-    if record.vectors is not None:
-        parts.append(_field(_RETRIEVED_VECTORS, _vectors(record.vectors)))
-    if record.order_value is not None:
-        parts.append(_field(_ORDER_VALUE, _order_value(record.order_value)))
+def _retrieved(tag: bytes, records: Sequence[Record]) -> bytes:
+    """Encode points as elements of the repeated field of a tag, in one loop as `_hits`."""
+    parts: list[bytes] = []
+    for point_id, payload, vectors, order_value in records:
+        number = _number(int.from_bytes(point_id[1:], "big")) if point_id[0] == 0 else None
+        id_field = _field(_ID, _point_id(point_id)) if number is None else _NUMBER_IDS[len(number)] + number
+        rest = b"" if vectors is None else _field(_RETRIEVED_VECTORS, _vectors(vectors))
+        if order_value is not None:
+            rest += _field(_ORDER_VALUE, _order_value(order_value))
+        parts += (tag, _number(len(id_field) + len(payload) + len(rest)), id_field, payload, rest)
     return b"".join(parts)
 
 

@@ -1,0 +1,79 @@
+"""Indexes that the engine creates for itself: when, for how long, and that no client sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pointstore.core.fields import RawKind
+from pointstore.core.filter import Field, Filter, MatchKeyword
+from pointstore.core.path import parse_path
+from pointstore.core.payload import pack_payload
+from pointstore.core.schema import CollectionConfig
+from pointstore.core.update import Upsert
+from pointstore.engine import backfill
+from tests.building import pid, running_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pointstore.engine.collection import Collection
+
+_RED = Filter(must=(Field(parse_path("color"), (MatchKeyword("red"),)),))
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Iterator[Collection]:
+    with running_engine(tmp_path) as engine:
+        engine.create_collection("c", CollectionConfig())
+        yield engine.collection("c")
+
+
+def fill(collection: Collection, points: int) -> None:
+    ids = [pid(number) for number in range(points)]
+    payloads = [pack_payload({"color": "red" if number % 3 == 0 else "blue"}) for number in range(points)]
+    upsert = Upsert(ids, payloads, [{} for _ in ids], [True] * points)
+    collection.write([upsert], wait=True, timeout_s=None)
+
+
+def raw_kinds(collection: Collection) -> list[RawKind | None]:
+    with collection.view() as view:
+        return [index.raw for index in view.snapshot.fields.indexes if index.ready]
+
+
+def test_a_small_collection_gets_none(collection: Collection) -> None:
+    fill(collection, 30)
+    assert collection.count(_RED) == 10
+    assert raw_kinds(collection) == []
+
+
+def test_the_first_filter_creates_one_that_no_client_sees(collection: Collection) -> None:
+    fill(collection, 300)
+    assert collection.count(_RED) == 100
+    assert raw_kinds(collection) == [RawKind.VALUES]
+    assert collection.info().payload_schema == ()
+
+
+def test_one_that_is_long_unused_is_dropped(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(collection, 300)
+    collection.count(_RED)
+    collection.drop_unused_fields()
+    assert raw_kinds(collection) == [RawKind.VALUES]
+    monkeypatch.setattr(backfill, "UNUSED_S", -10)
+    collection.drop_unused_fields()
+    assert raw_kinds(collection) == []
+    assert collection.count(_RED) == 100
+    assert raw_kinds(collection) == [RawKind.VALUES]
+
+
+def test_use_keeps_it(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(collection, 300)
+    collection.count(_RED)
+    with collection.view() as view:
+        (index,) = view.snapshot.fields.indexes
+    monkeypatch.setattr("time.time", lambda: index.used_at_s + backfill.UNUSED_S + 1)
+    collection.count(_RED)
+    collection.drop_unused_fields()
+    assert raw_kinds(collection) == [RawKind.VALUES]
