@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 
-.PHONY: run test lint types proto proto-check pytest bench bench-filters demo crash differential clean
+.PHONY: run test lint types proto proto-check pytest bench bench bench-service bench-filters-filters demo crash differential clean
 
 run: $(RUN)
 	$(BIN)/pointstore serve --data-dir ./data
@@ -31,10 +31,13 @@ proto-check: $(DEV)
 	$(BIN)/python scripts/generate_proto.py --check
 
 bench: $(DEV)
-	$(BIN)/python scripts/bench.py
+	$(BIN)/python -m scripts.bench
+
+bench-service: $(DEV)
+	$(BIN)/python -m scripts.bench --only service
 
 bench-filters: $(DEV)
-	$(BIN)/python scripts/bench.py --only filters
+	$(BIN)/python -m scripts.bench --only filters
 
 # make demo DIR=folder: load a folder of packages and print the hits of a few queries.
 demo: $(DEV)

@@ -62,6 +62,9 @@ FILTERS = {
 
 NAMES = [*SHARED, *OWN, *FILTERS]
 
+PARTS = {"service": [*SHARED, *OWN], "filters": [*FILTERS]}
+"""Groups of measurements that get a report of their own: the first takes minutes, the second half an hour."""
+
 MeasurementFailure = (MeasurementError, LoadGeneratorError, LoadError, ServerError, grpc.RpcError)
 
 
@@ -70,9 +73,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     corpus = ROOT.parent / "shared" / "data" / "packages"
     parser.add_argument("dir", type=Path, nargs="?", default=corpus, help="directory of the corpus [../shared/...]")
-    parser.add_argument(
-        "--only", choices=[*NAMES, "filters"], action="append", help="measure only this; may be repeated"
-    )
+    parser.add_argument("--only", choices=[*NAMES, *PARTS], action="append", help="measure only this; may be repeated")
     parser.add_argument(
         "--points",
         type=int,
@@ -161,9 +162,7 @@ def main() -> int:
     try:
         h2load.require_h2load()
         corpus = read_corpus(arguments.dir)
-        wanted = arguments.only or NAMES
-        if "filters" in wanted:
-            wanted = [*wanted, *FILTERS]
+        wanted = [name for only in arguments.only or NAMES for name in PARTS.get(only, [only])]
         note(f"{len(corpus):,} points of {arguments.dir}")
         with work_directory() as work_dir:
             session = Session(corpus, [], arguments.data_dir or work_dir / "data", work_dir)
@@ -172,8 +171,9 @@ def main() -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print("\n" + report.render(machine, rows))
-    if arguments.only in (None, ["filters"]) and arguments.points == POINTS:
-        part = None if arguments.only is None else "filters"
+    part = arguments.only[0] if arguments.only else None
+    whole = arguments.only is None or (len(arguments.only) == 1 and part in PARTS)
+    if whole and (part == "service" or arguments.points == POINTS):
         print(f"written: {report.write(arguments.results, machine, rows, part)}")
     return 0
 

@@ -319,8 +319,8 @@ class DenseSegment:
         if live is not None:
             share = selected / len(self.slots)
             ef = max(raised_ef(ef, share), math.ceil(_SPARE * k / share))
-        # The store rounds: a few more candidates than wanted, put into order by the raw rows.
-        wanted = max(k, min(ef, 2 * k))
+        # The store rounds: a few more candidates than wanted, put into order by the raw rows. Each costs a cold read.
+        wanted = max(k, min(ef, k + max(4, k // 4)))
         while ROWS_PER_EF * ef < selected and ef < len(self.slots):
             candidates = self._index.search(query, wanted if live is None else ef, ef)
             if live is not None:
@@ -368,7 +368,10 @@ def open_dense(space: Space, slots: Slots, rows: Rows, path: Path | None, kind: 
 
 def raised_ef(ef: int, selectivity: float) -> int:
     """Return the ef that keeps the recall of `ef` when only a share of the rows may be returned."""
-    return ef if selectivity >= 1 else math.ceil(ef * selectivity**-SELECTIVITY_EXPONENT)
+    if selectivity >= 1:
+        return ef
+    # Down to a half, as many members as without a filter; below, fewer do.
+    return math.ceil(ef * max(min(1 / selectivity, 2.0), selectivity**-SELECTIVITY_EXPONENT))
 
 
 def _squared(query: Floats) -> float:
