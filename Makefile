@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 
-.PHONY: run test lint types proto proto-check pytest bench bench bench-service bench-filters-filters demo crash differential clean
+.PHONY: run test lint types proto proto-check pytest bench bench-service bench-filters demo crash differential clean
 
 run: $(RUN)
 	$(BIN)/pointstore serve --data-dir ./data

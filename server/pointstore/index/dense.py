@@ -371,7 +371,8 @@ def raised_ef(ef: int, selectivity: float) -> int:
     if selectivity >= 1:
         return ef
     # Down to a half, as many members as without a filter; below, fewer do.
-    return math.ceil(ef * max(min(1 / selectivity, 2.0), selectivity**-SELECTIVITY_EXPONENT))
+    factor: float = max(min(1 / selectivity, 2.0), selectivity**-SELECTIVITY_EXPONENT)
+    return math.ceil(ef * factor)
 
 
 def _squared(query: Floats) -> float:
