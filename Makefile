@@ -43,13 +43,15 @@ bench-filters: $(DEV)
 demo: $(DEV)
 	$(BIN)/python scripts/load_packages.py $(DIR) --queries 5
 
+# make crash CRASH_CYCLES=100: so many cycles of load, kill -9, restart and comparison; about 8 s each.
+crash: CRASH_CYCLES ?= 100
 crash: $(DEV)
-	$(BIN)/python -m pytest -n 2 tests/crash
+	CRASH_CYCLES=$(CRASH_CYCLES) $(BIN)/python -m pytest -n 2 --timeout 0 tests/crash
 
 # make differential CASES=2000: so many random filters against the original engine and the client's local mode.
 differential: CASES ?= 2000
 differential: $(DEV)
-	CASES=$(CASES) $(BIN)/python -m pytest -n 2 tests/compat
+	CASES=$(CASES) COMPAT_PROGRAMS=40 HYPOTHESIS_PROFILE=default $(BIN)/python -m pytest -n 2 --timeout 0 tests/compat
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis

@@ -77,13 +77,6 @@ class Transport:
         return not waiter.is_alive()
 
 
-def build_server(
-    settings: Settings, methods: Mapping[str, Method], handlers: Mapping[str, Handler] | None = None
-) -> grpc.Server:
-    """Return a server over `methods`, neither bound nor started, for a caller that needs no orderly drain."""
-    return Transport(settings, methods, handlers or {}).server
-
-
 def _raw_handlers(methods: Mapping[str, Method]) -> dict[str, Handler]:
     return {path: grpc.unary_unary_rpc_method_handler(method) for path, method in methods.items()}
 

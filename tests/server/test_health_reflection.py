@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from pointstore.app import build_server
+from pointstore.app import Transport
 from pointstore.config import Settings
 from pointstore.wire.health import HealthService
 from pointstore.wire.reflection import ReflectionService
@@ -89,7 +89,7 @@ def test_watch_reports_the_drain_and_ends(server: Server) -> None:
 
 def test_watchers_are_bounded_and_leave_room_for_checks() -> None:
     health = HealthService()
-    server = build_server(Settings(threads=1), {}, health.handlers())
+    server = Transport(Settings(threads=1), {}, health.handlers()).server
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -180,7 +180,7 @@ def test_reflection_answers_what_it_does_not_know_and_goes_on(channel: grpc.Chan
 
 def test_reflection_streams_are_bounded_and_drained() -> None:
     reflection = ReflectionService(POOL)
-    server = build_server(Settings(threads=1), {}, reflection.handlers())
+    server = Transport(Settings(threads=1), {}, reflection.handlers()).server
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
