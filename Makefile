@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 
-.PHONY: run test lint types proto proto-check pytest bench bench-service bench-filters demo crash differential clean
+.PHONY: run test lint types proto proto-check pytest gates gate bench bench-service bench-filters demo crash differential clean
 
 run: $(RUN)
 	$(BIN)/pointstore serve --data-dir ./data
@@ -15,7 +15,16 @@ run: $(RUN)
 test: lint types proto-check pytest
 
 pytest: $(DEV)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --ignore tests/gates
+
+# The gates of reliability at their short sizes: at most four minutes.
+gates: $(DEV)
+	$(BIN)/python -m pytest -n 2 tests/gates
+
+# make gate GATE=R2 SIZE=100000 SECONDS=7200: one gate at a size of choice, stopped after so many seconds.
+gate: SECONDS ?= 7200
+gate: $(DEV)
+	GATE_SIZE=$(SIZE) GATE_SECONDS=$(SECONDS) $(BIN)/python -m pytest -v --timeout 0 tests/gates --gate $(GATE)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
