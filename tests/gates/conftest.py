@@ -83,16 +83,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the other gates when one was asked for."""
     wanted = config.getoption("--gate", default=None)
     if wanted is not None:
-        items[:] = [
-            item for item in items if (marker := item.get_closest_marker("gate")) and marker.args[0] == wanted
-        ]
+        items[:] = [item for item in items if (marker := item.get_closest_marker("gate")) and marker.args[0] == wanted]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the reports."""
     reports = [
         text
-        for outcome in ("passed", "failed")
+        # They come with the report of the teardown, whose outcome has no name when it passed.
+        for outcome in ("", "passed", "failed", "error")
         for test in terminalreporter.stats.get(outcome, [])
         for name, text in getattr(test, "user_properties", [])
         if name == _REPORT
