@@ -34,9 +34,9 @@ class PointRecord(NamedTuple):
     payload: bytes
 
 
-def pack_point(point_id: PointId, seq: int, payload: bytes) -> bytes:
-    """Encode a point record."""
-    return keys.seal(_HEADER.pack(len(point_id), seq) + point_id + payload)
+def pack_point(slot: int, point_id: PointId, seq: int, payload: bytes) -> bytes:
+    """Encode the point record of a slot."""
+    return keys.seal(_U64.pack(slot), _HEADER.pack(len(point_id), seq) + point_id + payload)
 
 
 class Points:
@@ -48,14 +48,14 @@ class Points:
 
     def slot_of(self, txn: Txn, point_id: PointId) -> int | None:
         """Return the slot of a point, None when it does not exist."""
-        raw = txn.get(point_id, db=self._ids)
-        return None if raw is None else keys.of_u64(raw)
+        record = txn.get(point_id, db=self._ids)
+        return None if record is None else _unpack_slot(point_id, record)
 
     def slots_of(self, txn: Txn, ids: Iterable[PointId]) -> list[int | None]:
         """Return the slots of many points, in order."""
         get, database = txn.get, self._ids
-        found = (get(point_id, db=database) for point_id in ids)
-        return [None if raw is None else int.from_bytes(raw, "big") for raw in found]
+        found = ((point_id, get(point_id, db=database)) for point_id in ids)
+        return [None if record is None else _unpack_slot(point_id, record) for point_id, record in found]
 
     def record(self, txn: Txn, slot: int) -> PointRecord:
         """Return the record of a live slot.
@@ -71,12 +71,13 @@ class Points:
         Raises:
             CorruptionError: one is missing or damaged.
         """
-        get, database, pack, crc = txn.get, self._points, _U64.pack, google_crc32c.value
+        get, database, pack, crc, extend = txn.get, self._points, _U64.pack, google_crc32c.value, google_crc32c.extend
         found: list[PointRecord] = []
         for slot in slots:
-            record = get(pack(slot), db=database)
+            key = pack(slot)
+            record = get(key, db=database)
             # `_unpack` without its calls.
-            if record is None or int.from_bytes(record[:4], "little") != crc(record[4:]):
+            if record is None or int.from_bytes(record[:4], "little") != extend(crc(key), record[4:]):
                 found.append(_unpack(record, slot))
                 continue
             length, seq = _HEADER.unpack_from(record, 4)
@@ -101,8 +102,9 @@ class Points:
         cursor = txn.cursor(db=self._ids)
         if not (cursor.first() if start is None else cursor.set_range(start)):
             return
-        for key, raw in cursor.iternext():
-            yield PointId(key), keys.of_u64(raw)
+        for key, record in cursor.iternext():
+            point_id = PointId(key)
+            yield point_id, _unpack_slot(point_id, record)
 
     def payloads(self, txn: Txn, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Return slot and payload of the next points by slot, with slots > `after`."""
@@ -121,7 +123,7 @@ class Points:
         """Store points under consecutive new slots; `records` from `pack_point`."""
         slots = [keys.u64(slot) for slot in range(first_slot, first_slot + len(ids))]
         ids_cursor = txn.cursor(db=self._ids)
-        ids_cursor.putmulti(list(zip(ids, slots, strict=True)), overwrite=True)
+        ids_cursor.putmulti([(i, keys.seal(i, slot)) for i, slot in zip(ids, slots, strict=True)], overwrite=True)
         points_cursor = txn.cursor(db=self._points)
         points_cursor.putmulti(list(zip(slots, records, strict=True)), append=True)
 
@@ -138,11 +140,20 @@ class Points:
         txn.delete(point_id, db=self._ids)
 
 
+def _unpack_slot(point_id: PointId, record: bytes) -> int:
+    slot = record[4:]
+    # As `keys.unseal`, without its calls: a scroll of everything does little else.
+    if int.from_bytes(record[:4], "little") != google_crc32c.extend(google_crc32c.value(point_id), slot):
+        msg = f"checksum mismatch in id {format_point_id(point_id)}"
+        raise CorruptionError(msg)
+    return int.from_bytes(slot, "big")
+
+
 def _unpack(record: bytes | None, slot: int) -> PointRecord:
     if record is None:
         msg = f"no record of slot {slot}"
         raise CorruptionError(msg)
-    body = keys.unseal(record, "point of slot", slot)
+    body = keys.unseal(_U64.pack(slot), record, "point of slot", slot)
     length, seq = _HEADER.unpack_from(body)
     start = _HEADER.size + length
     return PointRecord(PointId(body[_HEADER.size : start]), seq, body[start:])

@@ -20,7 +20,7 @@ _UUID = "550e8400-e29b-41d4-a716-446655440000"
 def test_records_of_both_kinds_of_ids(store: CollectionStore) -> None:
     ids = pids(5, _UUID)
     with store.write() as txn:
-        store.points.put_new(txn, 3, ids, [pack_point(ids[0], 9, b""), pack_point(ids[1], 2**40, b"payload")])
+        store.points.put_new(txn, 3, ids, [pack_point(3, ids[0], 9, b""), pack_point(4, ids[1], 2**40, b"payload")])
     with store.read() as txn:
         assert store.points.slots_of(txn, [*reversed(ids), pid(6)]) == [4, 3, None]
         assert (store.points.slot_of(txn, ids[0]), store.points.slot_of(txn, pid(6))) == (3, None)
@@ -31,7 +31,7 @@ def test_records_of_both_kinds_of_ids(store: CollectionStore) -> None:
 def test_scan_is_in_id_order_from_any_start(store: CollectionStore) -> None:
     ids = pids(300, 2, _UUID, 2**64 - 1, "00000000-0000-0000-0000-000000000000", 0)
     with store.write() as txn:
-        store.points.put_new(txn, 0, ids, [pack_point(point_id, 1, b"") for point_id in ids])
+        store.points.put_new(txn, 0, ids, [pack_point(slot, i, 1, b"") for slot, i in enumerate(ids)])
     ordered = [(point_id, ids.index(point_id)) for point_id in sorted(ids)]
     with store.read() as txn:
         assert list(store.points.scan(txn, None)) == ordered
@@ -43,11 +43,11 @@ def test_scan_is_in_id_order_from_any_start(store: CollectionStore) -> None:
 def test_an_id_moves_to_its_newest_slot(store: CollectionStore) -> None:
     ids = pids(1)
     with store.write() as txn:
-        store.points.put_new(txn, 0, ids, [pack_point(ids[0], 1, b"old")])
+        store.points.put_new(txn, 0, ids, [pack_point(0, ids[0], 1, b"old")])
         store.points.drop_slot(txn, 0)
-        store.points.put_new(txn, 1, ids, [pack_point(ids[0], 2, b"new")])
+        store.points.put_new(txn, 1, ids, [pack_point(1, ids[0], 2, b"new")])
         assert store.points.slot_of(txn, ids[0]) == 1
-        store.points.replace(txn, 1, pack_point(ids[0], 3, b"newer"))
+        store.points.replace(txn, 1, pack_point(1, ids[0], 3, b"newer"))
         assert store.points.record(txn, 1) == PointRecord(ids[0], 3, b"newer")
         with pytest.raises(CorruptionError, match="no record of slot 0"):
             store.points.record(txn, 0)
@@ -59,7 +59,7 @@ def test_an_id_moves_to_its_newest_slot(store: CollectionStore) -> None:
 def test_damage_is_noticed(store: CollectionStore) -> None:
     ids = pids(1, 2)
     with store.write() as txn:
-        store.points.put_new(txn, 0, ids, [pack_point(point_id, 1, b"payload") for point_id in ids])
+        store.points.put_new(txn, 0, ids, [pack_point(slot, i, 1, b"payload") for slot, i in enumerate(ids)])
         record = bytearray(txn.get(keys.u64(0), db=store.points._points) or b"")
         record[-1] ^= 1
         txn.put(keys.u64(0), bytes(record), db=store.points._points)
