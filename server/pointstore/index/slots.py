@@ -140,7 +140,10 @@ def discard(bits: Bits, slots: Slots) -> None:
 
 def _words(bits: Bits) -> NDArray[np.uint64] | None:
     """Return a set as words of 64 slots; None when its memory does not allow it."""
-    return bits.view(np.uint64) if bits.size & 7 == 0 and bits.ctypes.data & 7 == 0 else None
+    if bits.size & 7 or bits.ctypes.data & 7:
+        return None
+    words: NDArray[np.uint64] = bits.view(np.uint64)
+    return words
 
 
 def _count(bits: Bits) -> int:
