@@ -52,14 +52,7 @@ def to_slots(bits: Bits, start: int = 0, stop: int | None = None) -> Slots:
     """Return the members in [start, stop) ascending as (m,) uint64; the whole set by default."""
     first = start >> 3
     last = bits.size if stop is None else (stop + 7) >> 3
-    words = _words(bits[first:last])
-    filled = np.flatnonzero(words) if words is not None else None
-    if words is not None and filled is not None and filled.size * _SPARSE_SHARE < words.size:
-        flags = np.unpackbits(words[filled].view(np.uint8), bitorder="little").view(np.bool_)
-        found = np.flatnonzero(flags)
-        slots = (filled[found >> 6] << 6) + (found & 63) + (first << 3)
-    else:
-        slots = np.flatnonzero(np.unpackbits(bits[first:last], bitorder="little").view(np.bool_)) + (first << 3)
+    slots: NDArray[np.int64] = _members(bits[first:last]) + (first << 3)
     if start & 7:
         slots = slots[np.searchsorted(slots, start) :]
     if stop is not None and stop & 7:
@@ -136,6 +129,17 @@ def discard(bits: Bits, slots: Slots) -> None:
     """Take slots out of a set, in place; absent ones are ignored."""
     slots = slots[slots < np.uint64(bits.size << 3)]
     np.bitwise_and.at(bits, slots >> np.uint64(3), ~(np.uint8(1) << (slots & np.uint64(7)).astype(np.uint8)))
+
+
+def _members(bits: Bits) -> NDArray[np.int64]:
+    """Return all members, ascending."""
+    words = _words(bits)
+    if words is not None:
+        filled = np.flatnonzero(words)
+        if filled.size * _SPARSE_SHARE < words.size:
+            found = np.flatnonzero(np.unpackbits(words[filled].view(np.uint8), bitorder="little").view(np.bool_))
+            return (filled[found >> 6] << 6) + (found & 63)
+    return np.flatnonzero(np.unpackbits(bits, bitorder="little").view(np.bool_))
 
 
 def _words(bits: Bits) -> NDArray[np.uint64] | None:
