@@ -138,7 +138,8 @@ def _members(bits: Bits) -> NDArray[np.int64]:
         filled = np.flatnonzero(words)
         if filled.size * _SPARSE_SHARE < words.size:
             found = np.flatnonzero(np.unpackbits(words[filled].view(np.uint8), bitorder="little").view(np.bool_))
-            return (filled[found >> 6] << 6) + (found & 63)
+            slots: NDArray[np.int64] = (filled[found >> 6] << 6) + (found & 63)
+            return slots
     return np.flatnonzero(np.unpackbits(bits, bitorder="little").view(np.bool_))
 
 
