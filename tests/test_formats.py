@@ -1,8 +1,8 @@
 """Data directories that earlier versions wrote open and answer; those of unknown formats are refused.
 
-`tests/fixtures/format-2.tar.gz` was written by `python -m tests.test_formats`, those of lower numbers by the versions that
-wrote these formats. A fixture is never written again: who changes the format gives it a new number, a new fixture and
-code that reads or migrates the old one.
+`tests/fixtures/format-2.tar.gz` was written by `python -m tests.test_formats`, those of lower numbers by the versions
+that wrote these formats. A fixture is never written again: who changes the format gives it a new number, a new fixture
+and code that reads or migrates the old one.
 """
 
 from __future__ import annotations

@@ -4,15 +4,16 @@ Big-endian numbers, so that byte order is numeric order:
 
     meta     b"head" | b"config" | b"segments" | b"fields" | b"optimizer_error" | b"format" | b"created_at"
     log      seq u64                              -> operation
-    ids      point id (core/point.py)             -> slot u64
+    ids      point id (core/point.py)             -> slot u64, checksum
     points   slot u64                             -> id, seq, payload
     vectors  space u16, first slot u64            -> block of rows (dense), or one vector (sparse, multi)
     live     space u16 (0xFFFF: points), block u32 -> bits of 65,536 slots
 
     fields, terms                                 see storage/fields.py
 
-Each value starts with the CRC-32C of its key and the rest, so that neither a damaged value nor a record that came under
-another key passes for the right one. `format` alone is framed without its key: every version must be able to read it.
+Each value starts (in `ids` it ends) with the CRC-32C of its key and the rest, so that neither a damaged value nor a
+record that came under another key passes for the right one. `format` alone is framed without its key: every version
+must be able to read it.
 """
 
 from __future__ import annotations

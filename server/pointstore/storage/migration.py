@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pointstore.core.point import PointId
 from pointstore.storage import catalog, collection, keys, meta
 from pointstore.storage.env import Database, Environment, Txn
+from pointstore.storage.points import pack_slot
 
 _FIELD_BYTES = 2
 
-_Read = Callable[[bytes, bytes], bytes]
+_Reseal = Callable[[bytes, bytes], bytes]
 
 
 def migrate_collection(path: Path, map_size: int) -> int | None:
@@ -28,7 +30,7 @@ def migrate_collection(path: Path, map_size: int) -> int | None:
         CorruptionError: a record is damaged; nothing was changed.
         InsufficientStorageError: no room for a second copy of the largest database; nothing was changed.
     """
-    readers: dict[str, _Read] = {**dict.fromkeys(collection.DATABASES, _sealed), "ids": _plain, "terms": _term}
+    readers: dict[str, _Reseal] = {**dict.fromkeys(collection.DATABASES, _sealed), "ids": _slot, "terms": _term}
     return _migrate(path / collection.ENVIRONMENT, map_size, "meta", "data", meta.FORMAT_VERSION, readers)
 
 
@@ -39,7 +41,7 @@ def migrate_catalog(path: Path, map_size: int) -> int | None:
 
 
 def _migrate(  # noqa: PLR0913  what tells one kind of environment from the other
-    path: Path, map_size: int, holder: str, noun: str, newest: int, readers: Mapping[str, _Read]
+    path: Path, map_size: int, holder: str, noun: str, newest: int, readers: Mapping[str, _Reseal]
 ) -> int | None:
     environment = Environment(path, map_size, tuple(readers), create=False)
     try:
@@ -50,8 +52,8 @@ def _migrate(  # noqa: PLR0913  what tells one kind of environment from the othe
         if found != 1:
             raise keys.unknown_format(noun, found, newest)
         with environment.write() as txn:
-            for name, read in readers.items():
-                _seal_again(txn, environment.database(name), read)
+            for name, reseal in readers.items():
+                _seal_again(txn, environment.database(name), reseal)
             if noun == "data" and txn.get(keys.FIELDS, db=environment.database(holder)) is None:
                 record = keys.seal(keys.FIELDS, b'{"indexes":[],"next_number":0}')
                 txn.put(keys.FIELDS, record, db=environment.database(holder))
@@ -67,24 +69,24 @@ def format_of(txn: Txn, database: Database) -> int | None:
     return None if record is None else keys.of_u64(keys.unseal(b"", record, "format"))
 
 
-def _seal_again(txn: Txn, database: Database, read: _Read) -> None:
+def _seal_again(txn: Txn, database: Database, reseal: _Reseal) -> None:
     cursor = txn.cursor(db=database)
     found = cursor.first()
     while found:
         key = cursor.key()
         if key != keys.FORMAT:
             # A put of another cursor or of the transaction would leave this one at the same record.
-            txn.put(key, keys.seal(key, read(key, cursor.value())), db=database)
+            txn.put(key, reseal(key, cursor.value()), db=database)
         found = cursor.set_range(key + b"\0")
 
 
 def _sealed(key: bytes, record: bytes) -> bytes:
-    return keys.unseal(b"", record, "record", key.hex())
+    return keys.seal(key, keys.unseal(b"", record, "record", key.hex()))
 
 
-def _plain(_key: bytes, record: bytes) -> bytes:
-    return record
+def _slot(key: bytes, record: bytes) -> bytes:
+    return pack_slot(PointId(key), record)
 
 
 def _term(key: bytes, record: bytes) -> bytes:
-    return _sealed(key, record) if key[_FIELD_BYTES : _FIELD_BYTES + 1] == b"c" else record
+    return _sealed(key, record) if key[_FIELD_BYTES : _FIELD_BYTES + 1] == b"c" else keys.seal(key, record)

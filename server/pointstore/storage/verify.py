@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from pointstore.core.errors import CorruptionError, StorageError
+from pointstore.core.point import PointId
 from pointstore.storage import catalog, keys, meta
 from pointstore.storage.collection import ENVIRONMENT, CollectionStore
 from pointstore.storage.env import Txn
 from pointstore.storage.pages import DamagedPageError, PageFile
 from pointstore.storage.pages import Meta as Root
+from pointstore.storage.points import unpack_slot
 from pointstore.storage.survey import DAMAGE_MAX, Survey, newest, of_transaction, records, survey
 
 _FIRST: Final = ("meta", "node", "live", "ids")
@@ -91,6 +93,9 @@ def _check_of(found: int | None, noun: str, version: int) -> Callable[[str, byte
 
 def _check(database: str, key: bytes, record: bytes) -> str | None:
     try:
+        if database == "ids":
+            unpack_slot(PointId(key), record)
+            return None
         keys.unseal(keys.framed_as(key) if database in {"meta", "node"} else key, record, "record", _shown(key))
     except StorageError as error:
         return str(error)
