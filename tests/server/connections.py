@@ -83,7 +83,13 @@ def frozen(pid: int) -> Iterator[None]:
     """Stop a worker, so that calls sent to it stay in flight; let it run on in the end if it still exists."""
     os.kill(pid, signal.SIGSTOP)
     try:
+        wait_until(lambda: _is_stopped(pid), "every thread of the worker has stopped")
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+def _is_stopped(pid: int) -> bool:
+    threads = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(threads) == {"T"}

@@ -15,7 +15,15 @@ from qdrant_grpc import points_pb2
 from qdrant_grpc.points_service_pb2_grpc import PointsStub
 from scripts.benchmark.server import socket_inodes
 from tests.conftest import wait_until
-from tests.server.connections import connections, descriptors, frozen, holders, noted_connection, open_channel, run_server
+from tests.server.connections import (
+    connections,
+    descriptors,
+    frozen,
+    holders,
+    noted_connection,
+    open_channel,
+    run_server,
+)
 from tests.wire.points_calls import DENSE, Calls
 
 if TYPE_CHECKING:
@@ -73,9 +81,7 @@ def test_connections_are_spread_over_the_workers(shared_server: Server, collecti
     assert min(held) >= 30, held
 
 
-def test_channels_of_a_process_share_a_connection_unless_told_otherwise(
-    shared_server: Server, collection: str
-) -> None:
+def test_channels_of_a_process_share_a_connection_unless_told_otherwise(shared_server: Server, collection: str) -> None:
     # A user agent makes the options differ from those of other tests, and with them the shared connection.
     options = [("grpc.primary_user_agent", "sharing")]
     with noted_connection(shared_server):
