@@ -1,4 +1,4 @@
-"""A client at the level of HTTP/2: pings, authorities, headers and compression as proxies and other libraries send them."""
+"""A client at the level of HTTP/2, for pings, authorities, headers and encodings that grpcio's own does not send."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _READ_BYTES = 1 << 16
 
 @dataclass(slots=True)
 class Reply:
-    """What came back on one stream: headers, trailers (of a refusal: the headers) and messages with their compressed flag."""
+    """What came back on one stream; a refusal may have its trailers in place of the headers."""
 
     headers: dict[str, str] = field(default_factory=dict)
     trailers: dict[str, str] = field(default_factory=dict)
@@ -165,9 +165,9 @@ class Http2Client:
             case h2.events.ConnectionTerminated(additional_data=text):
                 self.goaway = text or b""
             case h2.events.ResponseReceived(stream_id=int(stream), headers=headers):
-                self._replies[stream].headers = dict(headers)
+                self._replies[stream].headers = _texts(headers)
             case h2.events.TrailersReceived(stream_id=int(stream), headers=headers):
-                self._replies[stream].trailers = dict(headers)
+                self._replies[stream].trailers = _texts(headers)
             case h2.events.DataReceived(stream_id=int(stream), data=data):
                 self._replies[stream].body += data
             case h2.events.StreamEnded(stream_id=int(stream)) | h2.events.StreamReset(stream_id=int(stream)):
@@ -178,3 +178,8 @@ class Http2Client:
     def _flush(self) -> None:
         if data := self._connection.data_to_send():
             self._socket.sendall(data)
+
+
+def _texts(headers: Iterable[tuple[str | bytes, str | bytes]]) -> dict[str, str]:
+    """Return headers as a dictionary; the connection is configured to decode them all."""
+    return {str(name): str(value) for name, value in headers}

@@ -72,7 +72,7 @@ def test_official_client_with_compression(shared_server: Server) -> None:
         grpc_compression=grpc.Compression.Gzip,
     )
     client.create_collection("gzip", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT))
-    points = [models.PointStruct(id=number, vector=[1, 2], payload={"text": "a" * 1000}) for number in range(1000)]
+    points = [models.PointStruct(id=number, vector=[1.0, 2.0], payload={"text": "a" * 1000}) for number in range(1000)]
     assert client.upsert("gzip", points).status is models.UpdateStatus.COMPLETED
     assert client.count("gzip").count == 1000
     assert client.retrieve("gzip", [999])[0].payload == {"text": "a" * 1000}
@@ -85,7 +85,7 @@ def test_replies_are_readable_whatever_the_client_accepts(
     shared_server: Server, calls: Calls, encoding: str, accepted: str | None
 ) -> None:
     body = batch(calls, 20).SerializeToString()
-    packed = {"gzip": gzip.compress, "deflate": zlib.compress, "identity": bytes}[encoding](body)
+    packed = {"gzip": gzip.compress(body), "deflate": zlib.compress(body), "identity": body}[encoding]
     headers = [("grpc-encoding", encoding)]
     if accepted is not None:
         headers.append(("grpc-accept-encoding", accepted))

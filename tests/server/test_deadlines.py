@@ -55,7 +55,8 @@ def write(channel: grpc.Channel, collection: str, points: int, *, first: int = 0
         point = request.points.add()
         point.id.num = number
         point.vectors.vector.dense.data = row.tobytes()
-    channel.unary_unary("/qdrant.Points/Upsert")(request.SerializeToString(), timeout=timeout)
+    upsert: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/qdrant.Points/Upsert")
+    upsert(request.SerializeToString(), timeout=timeout)
 
 
 def count(channel: grpc.Channel, collection: str, *, timeout: float = 60) -> int:
