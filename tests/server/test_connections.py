@@ -10,6 +10,7 @@ import grpc
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from qdrant_client import QdrantClient
 
 from qdrant_grpc import points_pb2
 from qdrant_grpc.points_service_pb2_grpc import PointsStub
@@ -89,6 +90,21 @@ def test_channels_of_a_process_share_a_connection_unless_told_otherwise(shared_s
         assert [count(channel, collection) for channel in channels] == [POINTS] * 3
     for channel in channels:
         channel.close()
+
+
+def test_pool_of_the_official_client_is_one_with_the_option(shared_server: Server, collection: str) -> None:
+    before = sockets(shared_server)
+    client = QdrantClient(
+        host="127.0.0.1",
+        grpc_port=shared_server.port,
+        prefer_grpc=True,
+        check_compatibility=False,
+        pool_size=8,
+        grpc_options=dict([OWN_CONNECTION]),
+    )
+    assert [client.count(collection).count for _ in range(8)] == [POINTS] * 8
+    assert len(sockets(shared_server) - before) == 8
+    client.close()
 
 
 def test_100_calls_in_flight_on_one_connection_are_all_answered(shared_server: Server, collection: str) -> None:
