@@ -17,6 +17,7 @@ from qdrant_grpc.points_service_pb2_grpc import PointsStub
 from scripts.benchmark.server import socket_inodes
 from tests.conftest import wait_until
 from tests.server.connections import (
+    OWN_CONNECTION,
     connections,
     descriptors,
     frozen,
@@ -24,6 +25,7 @@ from tests.server.connections import (
     noted_connection,
     open_channel,
     run_server,
+    sockets,
 )
 from tests.wire.points_calls import DENSE, Calls
 
