@@ -13,24 +13,7 @@ from tests.interop.spoiling import SPOILED_METHODS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.interop.conftest import Run, Toolchain, Workspace
-
-
-@pytest.fixture
-def installed(toolchain: Toolchain, workspace: Workspace, run: Run) -> Callable[[str], Path]:
-    """Copy a folder and install its packages: `installed("js")` returns where."""
-
-    def install(name: str) -> Path:
-        toolchain("node", "npm")
-        folder = workspace(name)
-        lock = (folder / "package-lock.json").read_bytes()
-        stamp = folder / "node_modules" / ".installed-lock"
-        if not stamp.exists() or stamp.read_bytes() != lock:
-            run(["npm", "ci"], cwd=folder)
-            stamp.write_bytes(lock)
-        return folder
-
-    return install
+    from tests.interop.conftest import Run
 
 
 @pytest.fixture
