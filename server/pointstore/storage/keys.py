@@ -19,9 +19,11 @@ must be able to read it.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, cast
 
 import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
 
 from pointstore.core.errors import CorruptionError, StorageError
 
@@ -35,6 +37,9 @@ CREATED_AT: Final = b"created_at"
 
 POINTS_SPACE: Final = 0xFFFF
 """Number that stands for the points themselves among the live sets."""
+
+Part = bytes | NDArray[np.generic]
+"""Bytes, or an array in one piece that counts as its bytes."""
 
 _U64 = struct.Struct(">Q")
 _VECTOR = struct.Struct(">HQ")
@@ -85,9 +90,13 @@ def framed_as(key: bytes) -> bytes:
     return b"" if key == FORMAT else key
 
 
-def seal(key: bytes, body: bytes) -> bytes:
-    """Return the record to be stored under a key: checksum and body."""
-    return _CRC.pack(google_crc32c.extend(google_crc32c.value(key), body)) + body
+def seal(key: bytes, *parts: Part) -> bytes:
+    """Return the record of a key: checksum and body; a body in parts is copied once, however large it is."""
+    checksum = google_crc32c.value(key)
+    for part in parts:
+        checksum = google_crc32c.extend(checksum, part)
+    # What has a buffer can be joined; before Python 3.12 types cannot say so of an array.
+    return b"".join((_CRC.pack(checksum), *cast("tuple[bytes, ...]", parts)))
 
 
 def unseal(key: bytes, record: bytes, *what: object) -> bytes:

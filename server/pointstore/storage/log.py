@@ -41,7 +41,7 @@ class LmdbLog:
     def append(self, txn: Txn, seq: int, operation: Operation) -> int:
         """Add an entry with the next number; return its size in bytes."""
         key = keys.u64(seq)
-        record = keys.seal(key, pack_operation(operation))
+        record = keys.seal(key, *pack_operation(operation))
         txn.put(key, record, db=self._database, append=True)
         return len(record)
 

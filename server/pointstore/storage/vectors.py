@@ -38,9 +38,9 @@ class Vectors:
 
     def put_block(self, txn: Txn, space: int, slots: Slots, rows: Rows) -> None:
         """Store (m, dim) rows under ascending slots, all newer than any stored before."""
-        body = b"".join((_COUNT.pack(len(slots)), slots.astype("<u8", copy=False).tobytes(), rows.tobytes()))
         key = keys.vector_key(space, int(slots[0]))
-        txn.put(key, keys.seal(key, body), db=self._database)
+        parts = _COUNT.pack(len(slots)), slots.astype("<u8", copy=False), np.ascontiguousarray(rows)
+        txn.put(key, keys.seal(key, *parts), db=self._database)
 
     def blocks(self, txn: Txn, number: int, space: Space, after: int = -1) -> Iterator[tuple[Slots, Rows]]:
         """Yield (slots, rows) of the blocks whose first slot is > `after`, oldest first; read-only arrays."""
