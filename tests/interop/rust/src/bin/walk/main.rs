@@ -12,9 +12,9 @@ use std::collections::HashMap;
 use std::error::Error;
 
 use qdrant_client::qdrant::{
-    point_id::PointIdOptions, value::Kind, CreateCollectionBuilder, GetPointsBuilder, PointId,
-    PointStruct, PointsOperationResponse, RetrievedPoint, UpdateStatus, UpsertPointsBuilder, Value,
-    VectorsConfig,
+    point_id::PointIdOptions, value::Kind, CountPointsBuilder, CreateCollectionBuilder,
+    GetPointsBuilder, PointId, PointStruct, PointsOperationResponse, RetrievedPoint, UpdateStatus,
+    UpsertPointsBuilder, Value, VectorsConfig,
 };
 use qdrant_client::{Qdrant, QdrantError};
 
@@ -32,7 +32,21 @@ async fn main() -> Outcome {
     payloads::walk(&client).await?;
     reads::walk(&client).await?;
     batches::walk(&client).await?;
+    missing_collection(&client).await?;
     println!("walked through the Points page");
+    Ok(())
+}
+
+async fn missing_collection(client: &Qdrant) -> Outcome {
+    let reply = client.count(CountPointsBuilder::new("rust-none")).await;
+    let Err(QdrantError::ResponseError { status }) = reply else {
+        panic!("counted in no collection: {reply:?}");
+    };
+    assert_eq!(status.code(), tonic::Code::NotFound);
+    assert_eq!(
+        status.message(),
+        "Not found: Collection `rust-none` doesn't exist!"
+    );
     Ok(())
 }
 

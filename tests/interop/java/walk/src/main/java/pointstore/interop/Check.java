@@ -26,12 +26,14 @@ final class Check {
     same(reply.get().getStatus(), UpdateStatus.Completed);
   }
 
-  /** Wants the call to be refused with this code. */
-  static void refused(ListenableFuture<?> reply, Status.Code code) throws InterruptedException {
+  /** Wants the call to be refused with this code; returns the text. */
+  static String refused(ListenableFuture<?> reply, Status.Code code) throws InterruptedException {
     try {
       throw new AssertionError("not refused: " + reply.get());
     } catch (ExecutionException error) {
-      same(Status.fromThrowable(error).getCode(), code);
+      Status status = Status.fromThrowable(error);
+      same(status.getCode(), code);
+      return status.getDescription();
     }
   }
 }

@@ -1,5 +1,6 @@
 package pointstore.interop;
 
+import io.grpc.Status.Code;
 import io.qdrant.client.QdrantClient;
 import io.qdrant.client.QdrantGrpcClient;
 
@@ -22,6 +23,9 @@ public final class Walk {
       new PayloadsWalk(new Collection(client, "java-payloads")).walk();
       new ReadsWalk(new Collection(client, "java-reads")).walk();
       new BatchesWalk(new Collection(client, "java-batches")).walk();
+      Check.same(
+          Check.refused(client.countAsync("java-none"), Code.NOT_FOUND),
+          "Not found: Collection `java-none` doesn't exist!");
     }
     System.out.println("walked through the Points page");
   }
