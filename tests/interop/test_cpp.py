@@ -30,3 +30,7 @@ def folder(toolchain: Toolchain, workspace: Workspace, run: Run) -> Path:
 
 def test_generated_stubs_make_a_round_trip(folder: Path, walk: Run) -> None:
     walk([folder / "stubs"])
+
+
+def test_the_program_of_the_guide_finds_what_it_wrote(folder: Path, walk: Run) -> None:
+    assert "London" in walk([folder / "guide"])

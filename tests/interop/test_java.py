@@ -43,3 +43,9 @@ def test_the_walk_notices_wrong_answers(method: str, folder: Path, assert_notice
 
 def test_generated_stubs_make_a_round_trip(folder: Path, walk: Run) -> None:
     walk(program(folder, "stubs", "Stubs"))
+
+
+def test_the_program_of_the_guide_finds_what_it_wrote(folder: Path, walk: Run) -> None:
+    output = walk(program(folder, "walk", "Guide"))
+    assert "London" in output
+    assert "NOT_FOUND: Not found: Collection `no-such-collection` doesn't exist!" in output

@@ -30,6 +30,12 @@ def test_the_walk_notices_wrong_answers(method: str, assert_noticed: Callable[..
     assert_noticed(WALK, method, cwd=ROOT)
 
 
+def test_the_program_of_the_guide_finds_what_it_wrote(walk: Run) -> None:
+    output = walk([sys.executable, HERE / "python" / "guide.py"])
+    assert "London" in output
+    assert "NOT_FOUND: Not found: Collection `no-such-collection` doesn't exist!" in output
+
+
 def test_generated_stubs_make_a_round_trip(run: Run, walk: Run, tmp_path: Path) -> None:
     outputs = [f"--python_out={tmp_path}", f"--grpc_python_out={tmp_path}"]
     run([sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", *outputs, *sorted(PROTO.glob("*.proto"))])

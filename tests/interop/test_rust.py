@@ -39,3 +39,9 @@ def test_the_walk_notices_wrong_answers(method: str, folder: Path, assert_notice
 
 def test_generated_stubs_make_a_round_trip(folder: Path, walk: Run) -> None:
     walk([folder / "stubs"])
+
+
+def test_the_program_of_the_guide_finds_what_it_wrote(folder: Path, walk: Run) -> None:
+    output = walk([folder / "guide"])
+    assert "London" in output
+    assert "NotFound: Not found: Collection `no-such-collection` doesn't exist!" in output
