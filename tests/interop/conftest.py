@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def toolchain() -> Toolchain:
     """Skip the test unless every program is on the path: `toolchain("cargo", "rustc")`."""
 
@@ -68,11 +68,11 @@ def cache_dir() -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def workspace(cache_dir: Path) -> Iterator[Workspace]:
     """Return where to build: `workspace("rust")` is a copy of tests/interop/rust that keeps what builds leave in it.
 
-    `workspace("rust", source)` copies another folder. Only this test uses the copy until it ends.
+    `workspace("rust", source)` copies another folder. Only this module's tests use the copy until they have ended.
     """
     with contextlib.ExitStack() as held:
 
@@ -141,7 +141,7 @@ def execute(
     return output
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run() -> Run:
     """Run a command: `run(["go", "build"], cwd=..., environment=...)` returns its output or fails the test."""
 
