@@ -73,13 +73,22 @@ class Environment:
         map_size: bound of the data file in bytes; reserved as address space only.
         databases: names of the databases to open.
         create: make what is missing; otherwise a missing environment is an error.
+        read_only: touch nothing, not even the lock file: only where no other process has it open.
 
     Raises:
         InsufficientStorageError: no space for a new environment.
         StorageError: it cannot be opened.
     """
 
-    def __init__(self, path: Path, map_size: int, databases: tuple[str, ...], *, create: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        map_size: int,
+        databases: tuple[str, ...],
+        *,
+        create: bool = True,
+        read_only: bool = False,
+    ) -> None:
         self.path = path
         self._poison: str | None = None
         try:
@@ -89,15 +98,19 @@ class Environment:
             if not create:
                 # LMDB would make the file; its own option is about the directory.
                 (path / _DATA_FILE).stat()
-            _allocate_lock_file(path / _LOCK_FILE)
+            if not read_only:
+                _allocate_lock_file(path / _LOCK_FILE)
             self._env = lmdb.open(
                 str(path),
                 map_size=map_size,
                 max_dbs=len(databases),
                 max_readers=MAX_READERS,
                 max_spare_txns=_SPARE_READERS,
+                readonly=read_only,
+                lock=not read_only,
             )
-            self._env.reader_check()
+            if not read_only:
+                self._env.reader_check()
             self._databases = {name: Database(self._env.open_db(name.encode())) for name in databases}
             if created:
                 sync_directory(path.parent)

@@ -15,7 +15,7 @@ from typing import Final
 
 from pointstore.storage.pages import BIG, SUBTREE, DamagedPageError, Meta, PageFile, Tree, unpack_free, unpack_tree
 
-DAMAGE_MAX: Final = 100
+DAMAGE_MAX: Final = 20
 _FREE, _MAIN = "(free pages)", "(databases)"
 _FIRST_PAGE = 2
 _LOOK_EVERY = 64
