@@ -120,7 +120,7 @@ def recheck(
     from pointstore.core.errors import StorageError
 
     try:
-        run_recheck(settings, after=after)
+        raise typer.Exit(run_recheck(settings, after=after))
     except StorageError as error:
         _refuse(error.message)
 

@@ -15,8 +15,8 @@ from pointstore.core.catalog import CreateAlias
 from pointstore.core.errors import StorageError
 from pointstore.core.fields import FieldParams, FieldSchema, FieldType
 from pointstore.core.filter import (
-    Filter,
     Field,
+    Filter,
     HasId,
     HasVector,
     IsEmpty,
@@ -26,7 +26,7 @@ from pointstore.core.filter import (
     Range,
 )
 from pointstore.core.path import parse_path
-from pointstore.core.query import NearestQuery, OrderBy, SearchParams, ScrollRequest
+from pointstore.core.query import NearestQuery, OrderBy, ScrollRequest, SearchParams
 from pointstore.core.schema import (
     CollectionConfig,
     Datatype,
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 
     from pointstore.engine.collection import Collection
     from pointstore.engine.engine import Engine
+    from tests.building import Point
 
 POINTS: Final = 160
 CITIES: Final = ("Berlin", "London", "Moscow", "Paris")
@@ -94,7 +95,7 @@ def build(data_dir: Path) -> None:
             write(collection, CreateField(parse_path(path), FieldSchema(kind, FieldParams())))
         third = POINTS // 3
         for start in range(0, POINTS, third):
-            points = [
+            points: list[Point] = [
                 (
                     n,
                     {
@@ -205,7 +206,7 @@ def _indexed(engine: Engine, collection: Collection) -> str:
     return ""
 
 
-_COMMON: Final[dict[str, Callable[["Engine", "Collection"], str]]] = {
+_COMMON: Final[dict[str, Callable[[Engine, Collection], str]]] = {
     "scroll": _everything,
     "get": _each,
     "info": lambda _, collection: repr(
@@ -235,10 +236,13 @@ _QUESTIONS: Final = {
 
 def without_checks() -> None:
     """Make this process believe everything it reads, as the control of the gate; there is no way back."""
-    recover.verify_collection = lambda *_args, **_kwargs: Survey()
-    recover.verify_catalog = lambda *_args, **_kwargs: Survey()
-    segments.verify_segment = lambda *_args: []
-    keys.unseal = lambda _key, record, *_what: record[4:]
+    for module, name, believing in (
+        (recover, "verify_collection", lambda *_args, **_kwargs: Survey()),
+        (recover, "verify_catalog", lambda *_args, **_kwargs: Survey()),
+        (segments, "verify_segment", lambda *_args: []),
+        (keys, "unseal", lambda _key, record, *_what: record[4:]),
+    ):
+        setattr(module, name, believing)
 
 
 def damage(rng: random.Random, data_dir: Path) -> str:

@@ -133,9 +133,8 @@ def test_damage_is_never_believed(pristine: Path, apart: Apart, budget: Budget) 
 def test_without_checks_damage_is_believed(pristine: Path, apart: Apart, budget: Budget) -> None:
     """The control: the same rounds find wrong answers when nothing is verified."""
     rng = random.Random(1)
-    rounds = 0
-    for outcome, text in _rounds(pristine, apart, rng, _CONTROL_ROUNDS, budget.spent, checked=False):
-        rounds += 1
+    unchecked = _rounds(pristine, apart, rng, _CONTROL_ROUNDS, budget.spent, checked=False)
+    for rounds, (outcome, text) in enumerate(unchecked, 1):
         if outcome == "wrong":
             budget.report(f"the control, without checks, has a wrong answer after {rounds} damages ({text})")
             return
