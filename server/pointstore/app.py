@@ -110,13 +110,16 @@ def run_recovery(settings: Settings) -> None:
 
     """
     from pointstore.engine.recover import recover
+    from pointstore.engine.snapshots import remove_leftovers
 
+    remove_leftovers(settings.data_dir, settings.snapshots_path)
     recover(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
 
 
 def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int, gate_fd: int) -> int:
     """Serve until told to stop; return the exit status."""
     from pointstore.engine.engine import Engine
+    from pointstore.engine.snapshots import Snapshots
     from pointstore.wire.table import build_methods
     from qdrant_grpc import POOL
 
@@ -129,7 +132,8 @@ def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int
         return 0
     engine = Engine(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
     health, reflection = HealthService(), ReflectionService(POOL)
-    transport = Transport(settings, build_methods(engine), {**health.handlers(), **reflection.handlers()})
+    snapshots = Snapshots(engine, settings.snapshots_path)
+    transport = Transport(settings, build_methods(engine, snapshots), {**health.handlers(), **reflection.handlers()})
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     transport.listen(f"{host}:{settings.port}")
     _report_ready(ready_fd)
