@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 import structlog
 
+from pointstore import __version__
 from pointstore.supervisor import DRAIN_MARGIN_S, READY_LINE
 from pointstore.wire.health import HealthService
 from pointstore.wire.reflection import ReflectionService
@@ -132,7 +133,7 @@ def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int
         return 0
     engine = Engine(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
     health, reflection = HealthService(), ReflectionService(POOL)
-    snapshots = Snapshots(engine, settings.snapshots_path)
+    snapshots = Snapshots(engine, settings.snapshots_path, __version__)
     transport = Transport(settings, build_methods(engine, snapshots), {**health.handlers(), **reflection.handlers()})
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     transport.listen(f"{host}:{settings.port}")

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from pointstore import __version__
 from pointstore.core.errors import (
     CorruptionError,
     NotFoundError,
@@ -65,10 +64,12 @@ class Snapshots:
     Args:
         engine: gives the collections.
         snapshots_dir: created when it is needed.
+        version: of this program, for the archives.
     """
 
-    def __init__(self, engine: Engine, snapshots_dir: Path) -> None:
+    def __init__(self, engine: Engine, snapshots_dir: Path, version: str) -> None:
         self._engine = engine
+        self._version = version
         self._files = SnapshotFiles(snapshots_dir)
         self._captures = engine.data_dir / CAPTURES
         self._slots = threading.BoundedSemaphore(WAITING_MAX)
@@ -202,7 +203,7 @@ class Snapshots:
         visit("snapshot.described")
 
         def write(file: BinaryIO, created_at_s: int) -> str:
-            manifest = Manifest(content.kind, __version__, created_at_s, tuple(collections), content.aliases)
+            manifest = Manifest(content.kind, self._version, created_at_s, tuple(collections), content.aliases)
             return write_archive(file, manifest, content.work, proceed)
 
         return shelf.create(middle, write, proceed)

@@ -44,7 +44,7 @@ class Context:
 @pytest.fixture
 def call(tmp_path: Path) -> Iterator[Callable[[str, Message | bytes], bytes]]:
     engine = Engine(tmp_path / "data", map_size=1 << 26, catalog_map_size=1 << 24)
-    methods = build_methods(engine, Snapshots(engine, tmp_path / "snapshots"))
+    methods = build_methods(engine, Snapshots(engine, tmp_path / "snapshots", "0.0.0"))
 
     def run(path: str, request: Message | bytes) -> bytes:
         body = request if isinstance(request, bytes) else request.SerializeToString()
@@ -63,7 +63,7 @@ def test_paths_are_those_of_the_descriptors(tmp_path: Path) -> None:
         for method in service.methods
     }
     assert len(expected) == 51
-    assert build_methods(engine, Snapshots(engine, tmp_path / "snapshots")).keys() == expected
+    assert build_methods(engine, Snapshots(engine, tmp_path / "snapshots", "0.0.0")).keys() == expected
     engine.close()
 
 
