@@ -68,7 +68,7 @@ def test_ranking(remote: QdrantClient, name: str, tmp_path: Path, seed: int) -> 
             index(field, nested)
         for _ in range(6):
             upsert(rng.sample(range(80), 10))
-            gone = rng.sample(range(80), 3)
+            gone: list[Any] = rng.sample(range(80), 3)
             remote.delete(name, gone)
             shard.update(edge.UpdateOperation.delete_points(gone))
             for field in FIELDS:

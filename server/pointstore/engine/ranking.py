@@ -115,7 +115,7 @@ def _postings(view: View, index: FieldIndex) -> _Postings:
 
 def _members(bits: Bits) -> NDArray[np.bool_]:
     """Return a set as one flag a slot."""
-    return np.unpackbits(bits, bitorder="little") != 0
+    return np.unpackbits(bits, bitorder="little").astype(np.bool_)
 
 
 def _kept_lengths(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
