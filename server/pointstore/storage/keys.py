@@ -15,9 +15,11 @@ Each value starts with the CRC-32C of the rest, except `ids`, which the id in `p
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, cast
 
 import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
 
 from pointstore.core.errors import CorruptionError
 
@@ -31,6 +33,9 @@ CREATED_AT: Final = b"created_at"
 
 POINTS_SPACE: Final = 0xFFFF
 """Number that stands for the points themselves among the live sets."""
+
+Part = bytes | NDArray[np.generic]
+"""Bytes, or an array in one piece that counts as its bytes."""
 
 _U64 = struct.Struct(">Q")
 _VECTOR = struct.Struct(">HQ")
@@ -71,9 +76,13 @@ def of_live_key(raw: bytes) -> tuple[int, int]:
     return space, block
 
 
-def seal(body: bytes) -> bytes:
-    """Return a record: checksum and body."""
-    return _CRC.pack(google_crc32c.value(body)) + body
+def seal(*parts: Part) -> bytes:
+    """Return a record: checksum and body; a body in parts is copied once, however large it is."""
+    checksum = 0
+    for part in parts:
+        checksum = google_crc32c.extend(checksum, part)
+    # What has a buffer can be joined; before Python 3.12 types cannot say so of an array.
+    return b"".join((_CRC.pack(checksum), *cast("tuple[bytes, ...]", parts)))
 
 
 def unseal(record: bytes, *what: object) -> bytes:

@@ -40,7 +40,7 @@ class LmdbLog:
 
     def append(self, txn: Txn, seq: int, operation: Operation) -> int:
         """Add an entry with the next number; return its size in bytes."""
-        record = keys.seal(pack_operation(operation))
+        record = keys.seal(*pack_operation(operation))
         txn.put(keys.u64(seq), record, db=self._database, append=True)
         return len(record)
 

@@ -37,8 +37,8 @@ class Vectors:
 
     def put_block(self, txn: Txn, space: int, slots: Slots, rows: Rows) -> None:
         """Store (m, dim) rows under ascending slots, all newer than any stored before."""
-        body = b"".join((_COUNT.pack(len(slots)), slots.astype("<u8", copy=False).tobytes(), rows.tobytes()))
-        txn.put(keys.vector_key(space, int(slots[0])), keys.seal(body), db=self._database)
+        record = keys.seal(_COUNT.pack(len(slots)), slots.astype("<u8", copy=False), np.ascontiguousarray(rows))
+        txn.put(keys.vector_key(space, int(slots[0])), record, db=self._database)
 
     def blocks(self, txn: Txn, number: int, space: Space, after: int = -1) -> Iterator[tuple[Slots, Rows]]:
         """Yield (slots, rows) of the blocks whose first slot is > `after`, oldest first; read-only arrays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +33,12 @@ def test_numbers_order_numerically(numbers: list[int]) -> None:
 @given(st.binary(max_size=64))
 def test_records_round_trip(body: bytes) -> None:
     assert keys.unseal(keys.seal(body), "record") == body
+
+
+@given(st.lists(st.binary(max_size=64)), st.lists(st.floats(width=32)))
+def test_a_record_of_parts_is_that_of_the_whole(texts: list[bytes], numbers: list[float]) -> None:
+    array = np.array(numbers * 2, "<f4").reshape(2, -1)
+    assert keys.seal(*texts, array, b"end") == keys.seal(b"".join(texts) + array.tobytes() + b"end")
 
 
 @given(st.binary(max_size=64), st.data())
