@@ -1,8 +1,8 @@
 """Hours at 70 % of what the server can do, with kills: memory, descriptors, threads and reader slots stay flat.
 
-The size is in seconds of load. The short run shows that the measurement works, and reports: a buffer that is filled once
-is thousands of percent an hour while it is. Slopes decide from half an hour of a process's life on. The first worker and
-the supervisor are left alive, so that there are processes as old as the run; the others are killed in turn.
+The size is in seconds of load. The short run shows that the measurement works, and reports: a buffer that is filled
+once is thousands of percent an hour while it is. Slopes decide from half an hour of a process's life on. The first
+worker and the supervisor are left alive, so that there are processes as old as the run; the others are killed in turn.
 """
 
 from __future__ import annotations
@@ -117,7 +117,6 @@ def verdict(samples: list[Sample], slope: Growth) -> str:
 
 
 @pytest.mark.gate("R14", size=12)
-@pytest.mark.timeout(300)
 def test_nothing_grows(start_server: Start, budget: Budget, pool: ProcessPoolExecutor) -> None:
     server = start_server(**SETTINGS)
     create(server.address, creation())
