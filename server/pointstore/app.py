@@ -106,8 +106,12 @@ def _channel_options(settings: Settings) -> list[tuple[str, int]]:
     ]
 
 
-def run_recovery(settings: Settings) -> None:
+def run_recovery(settings: Settings, *, after: str | None) -> None:
     """Repair what an earlier crash left; nothing else has the data directory open.
+
+    Args:
+        settings: of the server.
+        after: what ended the process that tried before.
 
     Raises:
         StorageError: the data directory cannot be used; the text says why.
@@ -117,7 +121,37 @@ def run_recovery(settings: Settings) -> None:
     from pointstore.engine.snapshots import remove_leftovers
 
     remove_leftovers(settings.data_dir, settings.snapshots_path)
-    recover(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
+    recover(
+        settings.data_dir,
+        map_size=settings.map_size,
+        catalog_map_size=settings.catalog_map_size,
+        check_s=settings.start_check_s,
+        after=after,
+        limit=signal.alarm,
+    )
+
+
+def run_recheck(settings: Settings, *, after: str | None) -> None:
+    """Look for the damage that ended another process, while the rest serves.
+
+    Args:
+        settings: of the server.
+        after: what ended the process that looked before.
+
+    Raises:
+        StorageError: the catalog cannot be used; the text says why.
+
+    """
+    from pointstore.engine.recheck import recheck
+
+    _lower_priority()
+    recheck(
+        settings.data_dir,
+        map_size=settings.map_size,
+        catalog_map_size=settings.catalog_map_size,
+        after=after,
+        limit=signal.alarm,
+    )
 
 
 def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int, gate_fd: int) -> int:

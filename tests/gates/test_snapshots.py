@@ -2,8 +2,8 @@
 
 One writer changes a collection, so its operations are in one order and a state belongs to each of their numbers. A
 snapshot must hold exactly the state of one number: at least that of the last operation answered before it was asked
-for, at most that of the last one sent before it was made. Kills are in every phase of making it and of restoring it, and
-of the whole server at any moment; then there is no half snapshot, no leftover after the next start, and whatever is
+for, at most that of the last one sent before it was made. Kills are in every phase of making it and of restoring it,
+and of the whole server at any moment; then there is no half snapshot, no leftover after the next start, and whatever is
 listed can be restored.
 """
 

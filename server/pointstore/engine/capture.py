@@ -17,8 +17,8 @@ from pointstore.core.errors import CorruptionError
 from pointstore.core.failpoint import visit
 from pointstore.storage.archive import ArchivedCollection, ArchivedFile, describe_file
 from pointstore.storage.collection import ENVIRONMENT, SEGMENTS
-from pointstore.storage.env import DATA_FILE
 from pointstore.storage.meta import FORMAT_VERSION
+from pointstore.storage.pages import DATA_FILE
 from pointstore.storage.segments import INDEX_FILE, SegmentGoneError, SegmentMeta
 
 if TYPE_CHECKING:

@@ -33,8 +33,10 @@ from pointstore.storage.collection import SEGMENTS, CollectionStore
 from pointstore.storage.env import space_errors, sync_directory
 from pointstore.storage.keys import POINTS_SPACE, of_u64
 from pointstore.storage.layout import CATALOG, COLLECTIONS, RESTORES
+from pointstore.storage.migration import migrate_collection
 from pointstore.storage.points import check_id
 from pointstore.storage.segments import INDEX_FILE, repair_segment
+from pointstore.storage.verify import verify_collection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,11 +223,13 @@ def check_unpacked(root: Path, map_size: int) -> None:
 
 
 def _check_collection(path: Path, expected: ArchivedCollection, map_size: int) -> None:
+    survey = verify_collection(path, damage_max=1)
+    if survey.damage:
+        raise CorruptionError(survey.damage[0])
+    migrate_collection(path, map_size)
     store = CollectionStore(path, map_size)
     try:
         with store.read() as txn:
-            store.meta.check_format(txn)
-            store.check_records(txn)
             head, config = store.meta.head(txn), store.meta.config(txn)
             if (head.seq, head.points, config) != (expected.seq, expected.points, expected.config):
                 msg = "the manifest tells of another state"

@@ -7,22 +7,19 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from pointstore.core.errors import CorruptionError
 from pointstore.core.failpoint import visit
 from pointstore.core.schema import CollectionConfig
-from pointstore.storage import keys
-from pointstore.storage.env import DATA_FILE, Environment, Txn, map_full
+from pointstore.storage.env import Environment, Txn, map_full
 from pointstore.storage.fields import Fields
 from pointstore.storage.live import Live
 from pointstore.storage.log import LmdbLog, Log
 from pointstore.storage.meta import Meta
+from pointstore.storage.pages import DATA_FILE
 from pointstore.storage.points import Points
 from pointstore.storage.segments import SegmentMeta, link_segment
 from pointstore.storage.vectors import Vectors
 
-_CHECKED = ("meta", "log", "points", "vectors", "live", "fields")
-"""Databases all of whose values carry a checksum."""
-_DATABASES = ("meta", "log", "ids", "points", "vectors", "live", "fields", "terms")
+DATABASES = ("meta", "log", "ids", "points", "vectors", "live", "fields", "terms")
 ENVIRONMENT: Final = "store"
 SEGMENTS: Final = "segments"
 
@@ -42,7 +39,7 @@ class CollectionStore:
     def __init__(self, path: Path, map_size: int, *, create: bool = False) -> None:
         self.path = path
         self.segments_dir = path / SEGMENTS
-        self._environment = Environment(path / ENVIRONMENT, map_size, _DATABASES, create=create)
+        self._environment = Environment(path / ENVIRONMENT, map_size, DATABASES, create=create)
         database = self._environment.database
         self.meta = Meta(database("meta"))
         self.log: Log = LmdbLog(database("log"))
@@ -93,22 +90,6 @@ class CollectionStore:
             link_segment(self.segments_dir, segment, directory / SEGMENTS)
         visit("snapshot.linked")
         self._environment.copy(txn, directory / ENVIRONMENT / DATA_FILE)
-
-    def check_records(self, txn: Txn) -> None:
-        """Read every record that carries a checksum.
-
-        Raises:
-            CorruptionError: one does not match, or there are more than the file can hold.
-        """
-        left = (self.path / ENVIRONMENT / DATA_FILE).stat().st_size
-        for name in _CHECKED:
-            for key, record in txn.cursor(self._environment.database(name)).iternext():
-                keys.unseal(record, "database", name, "key", key.hex())
-                left -= len(key) + len(record)
-                if left < 0:
-                    # Pages that lead to each other: reading them would never end.
-                    msg = "the store has more records than its file can hold"
-                    raise CorruptionError(msg)
 
     def close(self) -> None:
         """Close the environment; no transaction may be open."""

@@ -48,11 +48,12 @@ class Txn(Protocol):
     def delete(self, key: bytes, *, db: Database) -> bool: ...
     def cursor(self, db: Database) -> Cursor: ...
     def stat(self, db: Database) -> dict[str, int]: ...
+    def id(self) -> int: ...
 
 
 MAX_READERS = 4096
 _SPARE_READERS = 64
-DATA_FILE = "data.mdb"
+_DATA_FILE = "data.mdb"
 _LOCK_FILE = "lock.mdb"
 # 64 bytes a reader, and a page for the header.
 _LOCK_FILE_BYTES = MAX_READERS * 64 + 4096
@@ -87,7 +88,7 @@ class Environment:
                 path.mkdir(parents=True, exist_ok=True)
             if not create:
                 # LMDB would make the file; its own option is about the directory.
-                (path / DATA_FILE).stat()
+                (path / _DATA_FILE).stat()
             _allocate_lock_file(path / _LOCK_FILE)
             self._env = lmdb.open(
                 str(path),
