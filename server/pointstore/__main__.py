@@ -102,6 +102,8 @@ def _check_in_child(settings: Settings, root: Path) -> None:
         env={**os.environ, SETTINGS_VARIABLE: settings.model_dump_json()},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        # Whatever libraries say of a store that is damaged on purpose: one line tells that it is.
+        stderr=subprocess.DEVNULL,
         text=True,
         check=False,
     )

@@ -31,10 +31,10 @@ from pointstore.storage.archive import MANIFEST_FILE, ArchivedCollection, Manife
 from pointstore.storage.catalog import Catalog, Names
 from pointstore.storage.collection import SEGMENTS, CollectionStore
 from pointstore.storage.env import space_errors, sync_directory
-from pointstore.storage.keys import POINTS_SPACE, of_u64
+from pointstore.storage.keys import POINTS_SPACE
 from pointstore.storage.layout import CATALOG, COLLECTIONS, RESTORES
 from pointstore.storage.migration import migrate_collection
-from pointstore.storage.points import check_id
+from pointstore.storage.points import check_id, unpack_slot
 from pointstore.storage.segments import INDEX_FILE, repair_segment
 from pointstore.storage.verify import verify_collection
 
@@ -244,7 +244,7 @@ def _check_points(store: CollectionStore, txn: Txn, points: int) -> None:
     """Compare the head's count with ids, records and the live set."""
     count = 0
     for point_id, place in store.points.scan(txn, None):
-        check_id(store.points.record(txn, of_u64(place)), point_id)
+        check_id(store.points.record(txn, unpack_slot(point_id, place)), point_id)
         count += 1
     live = sum(popcount(bits) for _, bits in store.live.changed(txn, POINTS_SPACE, -1))
     if not points == count == live:
