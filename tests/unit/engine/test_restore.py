@@ -1,4 +1,4 @@
-"""Restores in the engine: an archive whose bytes have no fault, but that does not mean what it says, touches nothing."""
+"""Restores in the engine: an archive whose bytes have no fault but that does not mean what it says is refused."""
 
 from __future__ import annotations
 
