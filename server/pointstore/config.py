@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     """TCP port; 0 takes a free one, which the serving line names."""
     data_dir: Path = Path("./data")
     """Directory of everything that is kept. One server at a time may use it."""
+    snapshots_dir: Path | None = None
+    """Directory of the snapshots, on any file system; by default `snapshots` in the data directory."""
     workers: int = Field(default_factory=lambda: len(usable_cores()), ge=1, le=256)
     """Serving processes."""
     threads: int = Field(default=32, ge=1, le=1024)
@@ -80,6 +82,8 @@ class Settings(BaseSettings):
     """GiB of address space, not of disk, reserved for the LMDB map of one collection: its largest possible size."""
     catalog_map_size_gb: float = Field(default=8, gt=0, le=1024)
     """GiB of address space reserved for the LMDB map of the catalog."""
+    start_check_s: float = Field(default=1.0, ge=0, le=86_400)
+    """Seconds of a start for verifying the stores of all collections; about a million records each."""
     max_message_mb: int = Field(default=256, ge=1, le=2047)
     """MiB of the largest request and reply message."""
     max_concurrent_streams: int = Field(default=1024, ge=1, le=1 << 20)
@@ -92,6 +96,11 @@ class Settings(BaseSettings):
     """Log one JSON object a line instead of text for people."""
     optimizer: OptimizerSettings = OptimizerSettings()
     """The background process."""
+
+    @property
+    def snapshots_path(self) -> Path:
+        """Directory of the snapshots."""
+        return self.snapshots_dir or self.data_dir / "snapshots"
 
     @property
     def map_size(self) -> int:

@@ -143,7 +143,7 @@ def _same(left: object, right: object) -> bool:
 
 def packed(operation: Operation) -> bytes:
     """Return an encoded operation in one piece, as the log has it."""
-    return keys.unseal(keys.seal(*pack_operation(operation)))
+    return keys.unseal(b"key", keys.seal(b"key", *pack_operation(operation)))
 
 
 def test_every_operation_has_a_strategy() -> None:
