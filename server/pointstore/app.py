@@ -34,6 +34,7 @@ _CLIENT_PING_MIN_MS: Final = 5_000
 """Clients may ping every 10 s, also without a call; grpc's default is to hang up on them. Half of it, for jitter."""
 
 _GATE_LOOK_S: Final = 0.2
+_POISON_LOOK_S: Final = 0.2
 _CLOSE_MARGIN_S: Final = 2.0
 _STUCK_STATUS: Final = 3
 
@@ -117,6 +118,7 @@ def run_recovery(settings: Settings) -> None:
 def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int, gate_fd: int) -> int:
     """Serve until told to stop; return the exit status."""
     from pointstore.engine.engine import Engine
+    from pointstore.storage.poison import MARKS
     from pointstore.wire.table import build_methods
     from qdrant_grpc import POOL
 
@@ -134,7 +136,11 @@ def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int
     transport.listen(f"{host}:{settings.port}")
     _report_ready(ready_fd)
 
-    stop.wait()
+    while not stop.wait(_POISON_LOOK_S):
+        if MARKS.any():
+            # Reads go on, but whoever watches is to restart the server, which checks and clears.
+            health.drain()
+            stop.wait()
     health.drain()
     time.sleep(settings.lame_duck_s)
     reflection.drain()

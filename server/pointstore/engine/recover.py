@@ -17,6 +17,7 @@ from pointstore.core.failpoint import visit
 from pointstore.storage.catalog import Catalog
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
+from pointstore.storage.poison import MARKS
 from pointstore.storage.segments import remove_orphans, repair_segment
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -28,6 +29,7 @@ def recover(data_dir: Path, *, map_size: int, catalog_map_size: int) -> None:
     Raises:
         StorageError: the catalog cannot be read.
     """
+    MARKS.clear()
     root = data_dir / COLLECTIONS
     root.mkdir(parents=True, exist_ok=True)
     catalog = Catalog(data_dir / CATALOG, catalog_map_size)

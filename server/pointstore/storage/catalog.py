@@ -73,9 +73,15 @@ class Catalog:
             return self._load(txn, version)
 
     @contextmanager
-    def change(self) -> Iterator[Names]:
-        """Yield the names for changing in place; the changed maps are written when the block ends without an error."""
+    def change(self, *, grows: bool = False) -> Iterator[Names]:
+        """Yield the names for changing in place; the changed maps are written when the block ends without an error.
+
+        Args:
+            grows: something is added: refused when the disk is full, so that dropping stays possible.
+        """
         with self._environment.write() as txn:
+            if grows:
+                self._environment.reserve()
             names = self._load(txn, self._number(txn, _VERSION))
             before = Names(names.version, dict(names.collections), dict(names.aliases))
             yield names
