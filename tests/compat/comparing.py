@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 from qdrant_client.conversions import common_types as types
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Sequence
-
-    from qdrant_client import QdrantClient
+    from collections.abc import Callable, Iterator, Sequence
 
 EUCLID, COSINE, DOT, MANHATTAN, SPARSE, MULTI = "euclid", "cosine", "dot", "manhattan", "sparse", "multi"
 DENSE = {
@@ -25,6 +24,19 @@ DENSE = {
     MANHATTAN: (4, models.Distance.MANHATTAN),
 }
 NAMES = (*DENSE, SPARSE, MULTI)
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[QdrantClient]:
+    """Open a client that speaks gRPC to a server; nothing listens on the HTTP port."""
+    host, _, port = address.rpartition(":")
+    client = QdrantClient(
+        host=host, grpc_port=int(port), port=1, prefer_grpc=True, check_compatibility=False, timeout=30
+    )
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def create_mixed(client: QdrantClient, name: str) -> None:

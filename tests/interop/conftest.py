@@ -155,17 +155,17 @@ def run() -> Run:
 
 
 @pytest.fixture
-def walk(server: Server, run: Run) -> Run:
+def walk(shared_server: Server, run: Run) -> Run:
     """Run a program that walks through the API: `walk([program])` appends the server's `host:port`."""
-    return lambda command, **options: run([*command, server.address], **options)
+    return lambda command, **options: run([*command, shared_server.address], **options)
 
 
 @pytest.fixture
-def assert_noticed(server: Server) -> Callable[..., None]:
+def assert_noticed(shared_server: Server) -> Callable[..., None]:
     """Control of a walk: `assert_noticed([program], method)` wants it to fail if the answers of a method are empty."""
 
     def control(command: Sequence[str | Path], method: str, **options: Any) -> None:  # noqa: ANN401 # as above
-        with SpoilingProxy(server.address, method) as proxy:
+        with SpoilingProxy(shared_server.address, method) as proxy:
             with pytest.raises(CommandError, match="ended with status"):
                 execute([*command, proxy.address], **options)
             assert proxy.calls > 0, f"the walk never called {method}"

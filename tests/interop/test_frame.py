@@ -49,9 +49,9 @@ def test_a_workspace_follows_its_sources_and_keeps_what_was_built(tmp_path: Path
     assert (folder / "src" / "kept").stat().st_mtime_ns == before
 
 
-def test_the_proxy_spoils_one_method_and_forwards_the_others(server: Server) -> None:
+def test_the_proxy_spoils_one_method_and_forwards_the_others(shared_server: Server) -> None:
     with (
-        SpoilingProxy(server.address, "/qdrant.Qdrant/HealthCheck") as proxy,
+        SpoilingProxy(shared_server.address, "/qdrant.Qdrant/HealthCheck") as proxy,
         grpc.insecure_channel(proxy.address) as channel,
     ):
         assert not QdrantStub(channel).HealthCheck(HealthCheckRequest(), timeout=20).title

@@ -21,7 +21,7 @@ from pointstore.core.filter import Filter
 from pointstore.core.operation import Operation
 from pointstore.core.path import Path as PayloadPath
 from pointstore.core.point import PointId
-from pointstore.core.query import ALL_PAYLOAD, OrderBy, Page, Query, Record, ScrollRequest, Selectors
+from pointstore.core.query import OrderBy, Page, Query, Record, ScrollRequest, Selectors
 from pointstore.core.schema import CollectionConfig, effective_hnsw
 from pointstore.core.space import Rows
 from pointstore.core.update import (
@@ -43,6 +43,7 @@ from pointstore.engine.field_upkeep import FieldUpkeep
 from pointstore.engine.filtering import matching_slots
 from pointstore.engine.index_demand import traits_of
 from pointstore.engine.ordering import ordered
+from pointstore.engine.paging import places_in_order, record_of, records_of
 from pointstore.engine.plan import OptimizerState, SpaceState, settled
 from pointstore.engine.rate_limit import TokenBucket
 from pointstore.engine.transition import Transition
@@ -55,7 +56,6 @@ from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
 from pointstore.storage.layout import QUARANTINE
 from pointstore.storage.meta import Head, advanced
-from pointstore.storage.points import check_id
 from pointstore.storage.segments import SegmentGoneError, SegmentMeta
 
 LOG_BYTES_MAX = 32 << 20
@@ -208,7 +208,7 @@ class Collection:
             self.charge_read(view.snapshot.config, len(ids))
             distinct = list(dict.fromkeys(ids))
             return [
-                _record(view, point_id, slot, selectors)
+                record_of(view, point_id, slot, selectors)
                 for point_id, slot in zip(distinct, view.slots_of(distinct), strict=True)
                 if slot is not None
             ]
@@ -225,14 +225,8 @@ class Collection:
             if request.order_by is not None:
                 return Page(_ordered_records(view, request, request.order_by), None)
             matching = None if request.filter is None else matching_slots(view, request.filter)
-            found: list[tuple[PointId, int]] = []
-            for point_id, slot in view.store.points.scan(view.txn, request.offset):
-                if matching is not None and not matching[slot >> 3] >> (slot & 7) & 1:
-                    continue
-                if len(found) == request.limit:
-                    return Page(_records(view, found, request.selectors), point_id)
-                found.append((point_id, slot))
-            return Page(_records(view, found, request.selectors), None)
+            places, following = places_in_order(view, matching, request.offset, request.limit)
+            return Page(records_of(view, places, request.selectors), following)
 
     def count(self, condition: Filter | None) -> int:
         """Count the matching points, exactly."""
@@ -442,29 +436,6 @@ def _charge_write(bucket: TokenBucket, update: Update, operation: Operation | No
         bucket.take(strict.write_cost(update, operation), limits.write_rate_limit)
 
 
-def _records(view: View, found: Sequence[tuple[PointId, int]], selectors: Selectors) -> list[Record]:
-    """Return points, whole payloads without a call for each; they are what a scroll of everything is about."""
-    if selectors.payload != ALL_PAYLOAD:
-        return [_record(view, point_id, slot, selectors) for point_id, slot in found]
-    stored = view.store.points.records(view.txn, [slot for _, slot in found])
-    if not selectors.vectors.enable:
-        return [
-            Record(point_id, check_id(record, point_id).payload, None)
-            for (point_id, _), record in zip(found, stored, strict=True)
-        ]
-    return [
-        Record(point_id, check_id(record, point_id).payload, view.vectors(slot, selectors.vectors))
-        for (point_id, slot), record in zip(found, stored, strict=True)
-    ]
-
-
-def _record(view: View, point_id: PointId, slot: int, selectors: Selectors) -> Record:
-    vectors = view.vectors(slot, selectors.vectors)
-    if not selectors.payload.enable:
-        return Record(point_id, b"", vectors)
-    return Record(point_id, view.payload(view.record(slot, point_id), selectors.payload), vectors)
-
-
 def _condition_of(update: Update) -> Filter | None:
     """Return the filter that an update depends on, if any."""
     match update:
@@ -487,7 +458,7 @@ def _ordered_records(view: View, request: ScrollRequest, order: OrderBy) -> list
         limit=request.limit,
     )
     return [
-        _record(view, pair.point_id, pair.slot, request.selectors)._replace(order_value=pair.value) for pair in pairs
+        record_of(view, pair.point_id, pair.slot, request.selectors)._replace(order_value=pair.value) for pair in pairs
     ]
 
 

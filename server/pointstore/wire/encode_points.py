@@ -75,6 +75,9 @@ def _varint(number: int) -> bytes:
 
 _VARINTS_MAX: Final = 1 << 14
 _VARINTS: Final = tuple(_varint(number) for number in range(_VARINTS_MAX))
+_LOW_BITS: Final = tuple(_varint(number | _VARINTS_MAX)[:2] for number in range(_VARINTS_MAX))
+"""The first two bytes of longer varints, by their low 14 bits."""
+_LOOKED_UP_MAX: Final = _VARINTS_MAX << 14
 _NUMBER_IDS: Final = tuple(_ID + bytes([size + 1]) + _ID_NUM for size in range(11))
 """Begin of the id field of a numeric id, by the size of its varint."""
 
@@ -148,19 +151,31 @@ def _hits(records: Sequence[ScoredRecord]) -> bytes:
 
 
 def _number(number: int) -> bytes:
-    return _VARINTS[number] if number < _VARINTS_MAX else _varint(number)
+    if number < _VARINTS_MAX:
+        return _VARINTS[number]
+    if number < _LOOKED_UP_MAX:
+        return _LOW_BITS[number & _VARINTS_MAX - 1] + _VARINTS[number >> 14]
+    return _varint(number)
 
 
 def _retrieved(tag: bytes, records: Sequence[Record]) -> bytes:
     """Encode points as elements of the repeated field of a tag, in one loop as `_hits`."""
     parts: list[bytes] = []
     for point_id, payload, vectors, order_value in records:
-        number = _number(int.from_bytes(point_id[1:], "big")) if point_id[0] == 0 else None
-        id_field = _field(_ID, _point_id(point_id)) if number is None else _NUMBER_IDS[len(number)] + number
+        if point_id[0] == 0:
+            value = int.from_bytes(point_id[1:], "big")
+            number = _number(value)
+            id_field = _NUMBER_IDS[len(number)] + number
+        else:
+            id_field = _field(_ID, _point_id(point_id))
+        size = len(id_field) + len(payload)
+        if vectors is None and order_value is None:
+            parts += (tag, _VARINTS[size] if size < _VARINTS_MAX else _varint(size), id_field, payload)
+            continue
         rest = b"" if vectors is None else _field(_RETRIEVED_VECTORS, _vectors(vectors))
         if order_value is not None:
             rest += _field(_ORDER_VALUE, _order_value(order_value))
-        parts += (tag, _number(len(id_field) + len(payload) + len(rest)), id_field, payload, rest)
+        parts += (tag, _number(size + len(rest)), id_field, payload, rest)
     return b"".join(parts)
 
 
