@@ -19,7 +19,7 @@ import pytest
 
 from tests.conftest import START_TIMEOUT_S, is_alive, wait_until
 from tests.crash.churn import Churn
-from tests.crash.driver import Writer, create, verify, wait_for_green, writing
+from tests.crash.driver import EAGER, Writer, create, verify, wait_for_green, writing
 from tests.crash.model import creation
 
 if TYPE_CHECKING:
@@ -32,11 +32,6 @@ if TYPE_CHECKING:
     Start = Callable[..., Server]
 
 NAME: Final = "killed"
-EAGER: Final = {
-    "POINTSTORE__OPTIMIZER__SEAL_BYTES": "2048",
-    "POINTSTORE__OPTIMIZER__TAIL_BYTES": "2048",
-    "POINTSTORE__OPTIMIZER__POLL_INTERVAL_S": "0.05",
-}
 ANYWHERE: Final = "anywhere"
 PLACES: Final = {
     "commit": ("write.applied", "write.finished", "write.committed"),

@@ -57,7 +57,8 @@ class Engine:
 
     def __init__(self, data_dir: Path, *, map_size: int, catalog_map_size: int) -> None:
         self._root = data_dir / COLLECTIONS
-        self._root.mkdir(parents=True, exist_ok=True)
+        with translated(data_dir):
+            self._root.mkdir(parents=True, exist_ok=True)
         self._map_size = map_size
         self._catalog = Catalog(data_dir / CATALOG, catalog_map_size)
         self._names: Names | None = None

@@ -20,7 +20,7 @@ from typing import NewType, Protocol, cast
 
 import lmdb
 
-from pointstore.core.errors import InsufficientStorageError, ReadOnlyError
+from pointstore.core.errors import InsufficientStorageError, PointstoreError, ReadOnlyError
 from pointstore.storage.faults import fault, translated
 from pointstore.storage.poison import MARKS
 
@@ -61,6 +61,7 @@ _DATA_FILE = "data.mdb"
 _LOCK_FILE = "lock.mdb"
 # 64 bytes a reader, and a page for the header.
 _LOCK_FILE_BYTES = MAX_READERS * 64 + 4096
+_BLOCK_BYTES = 512
 _RESERVE_BYTES = 1 << 18
 """What is kept behind the end of the data file: several times the pages that the deletion of a few points changes."""
 _AHEAD_SHARE = 16
@@ -97,7 +98,8 @@ class Environment:
                 # LMDB would make the file; its own option is about the directory.
                 (path / _DATA_FILE).stat()
             # LMDB maps it with holes, and to fill a hole on a full disk kills the process.
-            _allocate(path / _LOCK_FILE, _LOCK_FILE_BYTES)
+            if not _is_allocated(path / _LOCK_FILE, _LOCK_FILE_BYTES):
+                _allocate(path / _LOCK_FILE, _LOCK_FILE_BYTES)
             self._env = lmdb.open(
                 str(path),
                 map_size=map_size,
@@ -105,10 +107,15 @@ class Environment:
                 max_readers=MAX_READERS,
                 max_spare_txns=_SPARE_READERS,
             )
-            self._env.reader_check()
-            self._databases = {name: Database(self._env.open_db(name.encode())) for name in databases}
-            if created:
-                sync_directory(path.parent)
+            try:
+                self._env.reader_check()
+                self._databases = {name: Database(self._env.open_db(name.encode())) for name in databases}
+                if created:
+                    sync_directory(path.parent)
+            except BaseException:
+                # Or the next attempt finds it open.
+                self._env.close()
+                raise
         except (lmdb.Error, OSError) as error:
             failure = fault(error, path)
             if isinstance(failure, InsufficientStorageError):
@@ -127,8 +134,15 @@ class Environment:
         return self._databases[name]
 
     def read(self) -> AbstractContextManager[Txn]:
-        """Begin a read transaction: one consistent state for as long as it is open."""
-        return cast("AbstractContextManager[Txn]", self._env.begin(buffers=False))
+        """Begin a read transaction: one consistent state for as long as it is open.
+
+        Raises:
+            ReadOnlyError: not even reading is possible any more, in this process.
+        """
+        try:
+            return cast("AbstractContextManager[Txn]", self._env.begin(buffers=False))
+        except lmdb.Error as error:
+            raise self._failure(error) from error
 
     @contextmanager
     def write(self) -> Iterator[Txn]:
@@ -147,10 +161,7 @@ class Environment:
         except lmdb.MapFullError as error:
             raise map_full() from error
         except lmdb.Error as error:
-            failure = fault(error, self.path)
-            if isinstance(failure, ReadOnlyError):
-                MARKS.add(self.path.parent)
-            raise failure from error
+            raise self._failure(error) from error
         # Or between its failure and the mark, which is no reason to trust what was committed on top of it.
         self._check_marks()
 
@@ -172,6 +183,26 @@ class Environment:
             except OSError:
                 self._allocated = _allocate(self.path / _DATA_FILE, needed)
 
+    def _failure(self, error: lmdb.Error) -> PointstoreError:
+        """Return the error of ours for one of LMDB, and mark what has to be marked."""
+        failure = fault(error, self.path)
+        if self._is_broken():
+            # It could not write the page that makes a commit: the one error after which it does not even read.
+            MARKS.broken.set()
+            failure = ReadOnlyError(f"{self.path}: {error}")
+        if isinstance(failure, ReadOnlyError):
+            MARKS.add(self.path.parent)
+        return failure
+
+    def _is_broken(self) -> bool:
+        try:
+            self._env.begin().abort()
+        except lmdb.PanicError:
+            return True
+        except lmdb.Error:
+            return False
+        return False
+
     def _check_marks(self) -> None:
         if MARKS.has(self.path.parent):
             msg = f"{self.path} takes no writes after an I/O error, until the server is restarted"
@@ -180,6 +211,13 @@ class Environment:
     def close(self) -> None:
         """Close; no transaction may be open in any thread."""
         self._env.close()
+
+
+def _is_allocated(path: Path, size: int) -> bool:
+    with suppress(FileNotFoundError):
+        status = path.stat()
+        return status.st_size >= size and status.st_blocks * _BLOCK_BYTES >= size
+    return False
 
 
 def _allocate(path: Path, size: int) -> int:

@@ -75,7 +75,8 @@ def translated(path: Path, *, synced: Path | None = None) -> Iterator[None]:
 
 
 def _is_full(path: Path) -> bool:
-    disk = os.statvfs(path)
+    # What could not even be made is asked of the directory that was to hold it.
+    disk = os.statvfs(next(place for place in (path, *path.absolute().parents) if place.exists()))
     return disk.f_bavail * disk.f_frsize < _FULL_BYTES
 
 

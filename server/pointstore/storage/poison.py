@@ -43,6 +43,8 @@ class Marks:
         self._descriptor = descriptor
         self._page = mmap.mmap(-1 if descriptor is None else descriptor, mmap.PAGESIZE)
         self._adding = threading.Lock()
+        self.broken = threading.Event()
+        """Set when LMDB has given up an environment in this process alone: it is to be replaced by a new one."""
 
     def add(self, path: Path) -> None:
         """Mark the environment in a directory; once the page is full, every environment counts as marked."""
