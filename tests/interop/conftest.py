@@ -155,6 +155,23 @@ def run() -> Run:
 
 
 @pytest.fixture
+def installed(toolchain: Toolchain, workspace: Workspace, run: Run) -> Callable[[str], Path]:
+    """Copy a folder of JavaScript and install its packages: `installed("js")` returns where."""
+
+    def install(name: str) -> Path:
+        toolchain("node", "npm")
+        folder = workspace(name)
+        lock = (folder / "package-lock.json").read_bytes()
+        stamp = folder / "node_modules" / ".installed-lock"
+        if not stamp.exists() or stamp.read_bytes() != lock:
+            run(["npm", "ci"], cwd=folder)
+            stamp.write_bytes(lock)
+        return folder
+
+    return install
+
+
+@pytest.fixture
 def walk(shared_server: Server, run: Run) -> Run:
     """Run a program that walks through the API: `walk([program])` appends the server's `host:port`."""
     return lambda command, **options: run([*command, shared_server.address], **options)
