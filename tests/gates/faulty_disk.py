@@ -135,9 +135,9 @@ class Run:
         return None
 
     def _note(self, step: str, error: PointstoreError) -> None:
-        specified: tuple[type[PointstoreError], ...] = (
-            (InsufficientStorageError,) if self._case.number == errno.ENOSPC else (UnavailableError,)
-        )
+        specified: type[PointstoreError] = UnavailableError
+        if self._case.number == errno.ENOSPC:
+            specified = InsufficientStorageError
         if MARKS.any():
             # Also for want of space, where a page is concerned that had its place.
             specified = ReadOnlyError

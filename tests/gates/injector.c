@@ -96,6 +96,7 @@ int close(int fd) {
 WITH_FD(ssize_t, write, WRITE, (int fd, const void *data, size_t size), (fd, data, size))
 WITH_FD(ssize_t, pwrite, WRITE, (int fd, const void *data, size_t size, off_t at), (fd, data, size, at))
 WITH_FD(ssize_t, pwrite64, WRITE, (int fd, const void *data, size_t size, off64_t at), (fd, data, size, at))
+WITH_FD(ssize_t, writev, WRITE, (int fd, const struct iovec *parts, int count), (fd, parts, count))
 WITH_FD(ssize_t, pwritev, WRITE, (int fd, const struct iovec *parts, int count, off_t at), (fd, parts, count, at))
 WITH_FD(ssize_t, pwritev64, WRITE, (int fd, const struct iovec *parts, int count, off64_t at), (fd, parts, count, at))
 WITH_FD(int, fsync, SYNC, (int fd), (fd))

@@ -91,7 +91,7 @@ class Environment:
         self.path = path
         self._allocated = 0
         try:
-            created = create and not path.exists()
+            created = create and not (path / _DATA_FILE).exists()
             if created:
                 path.mkdir(parents=True, exist_ok=True)
             if not create:
@@ -111,6 +111,8 @@ class Environment:
                 self._env.reader_check()
                 self._databases = {name: Database(self._env.open_db(name.encode())) for name in databases}
                 if created:
+                    # LMDB syncs the file, but not its name.
+                    sync_directory(path)
                     sync_directory(path.parent)
             except BaseException:
                 # Or the next attempt finds it open.
