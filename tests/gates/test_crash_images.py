@@ -90,7 +90,9 @@ def check(recording: Recording, images: int, budget: Budget, rng: random.Random)
         try:
             found = answer.result(IMAGE_TIMEOUT_S)
         except BrokenProcessPool:
-            found = "the process died"
+            # One of those that were being checked; nothing is known of the others.
+            found = "the process that reads images died"
+            waiting.clear()
         reason = found if isinstance(found, str) else missed(recording.load, answered, found)
         done += 1
         if reason:
