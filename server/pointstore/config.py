@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     """GiB of address space, not of disk, reserved for the LMDB map of one collection: its largest possible size."""
     catalog_map_size_gb: float = Field(default=8, gt=0, le=1024)
     """GiB of address space reserved for the LMDB map of the catalog."""
+    start_check_s: float = Field(default=1.0, ge=0, le=86_400)
+    """Seconds of a start for verifying the stores of all collections; about a million records each."""
     max_message_mb: int = Field(default=256, ge=1, le=2047)
     """MiB of the largest request and reply message."""
     max_concurrent_streams: int = Field(default=1024, ge=1, le=1 << 20)

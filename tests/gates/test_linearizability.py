@@ -170,7 +170,6 @@ def pool() -> Iterator[ProcessPoolExecutor]:
 
 
 @pytest.mark.gate("R10", size=20_000)
-@pytest.mark.timeout(300)
 def test_points_are_linearizable(start_server: Start, budget: Budget, pool: ProcessPoolExecutor) -> None:
     server = start_server(**EAGER)
     create(server.address, creation())

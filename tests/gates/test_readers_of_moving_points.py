@@ -202,7 +202,6 @@ class Segments:
 
 
 @pytest.mark.gate("R10", size=600)
-@pytest.mark.timeout(300)
 def test_every_point_is_seen_once(start_server: Start, budget: Budget) -> None:
     server = start_server(**EAGER)
     create(server.address, creation())
