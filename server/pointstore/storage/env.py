@@ -20,8 +20,8 @@ from typing import NewType, Protocol, cast
 
 import lmdb
 
-from pointstore.core.errors import InsufficientStorageError, PointstoreError, ReadOnlyError
-from pointstore.storage.faults import fault, translated
+from pointstore.core.errors import InsufficientStorageError, PointstoreError, ReadOnlyError, StorageError
+from pointstore.storage.faults import NO_SPACE_TEXT, fault, is_full, translated
 from pointstore.storage.poison import MARKS
 
 Database = NewType("Database", object)
@@ -210,6 +210,27 @@ class Environment:
         if MARKS.has(self.path.parent):
             msg = f"{self.path} takes no writes after an I/O error, until the server is restarted"
             raise ReadOnlyError(msg)
+
+    def copy(self, txn: Txn, path: Path) -> None:
+        """Write what a read transaction sees to a new data file, without free pages; not synced.
+
+        Nobody waits for it, but pages that are freed meanwhile stay taken until the transaction ends.
+
+        Raises:
+            InsufficientStorageError: disk full.
+            StorageError: an input or output error.
+        """
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            self._env.copyfd(descriptor, compact=True, txn=cast("lmdb.Transaction", txn))
+        except lmdb.Error as error:
+            # Unlike a failed commit this leaves no doubt about the environment itself.
+            if isinstance(fault(error, path.parent), InsufficientStorageError) or is_full(path.parent):
+                raise InsufficientStorageError(NO_SPACE_TEXT) from error
+            msg = f"cannot copy {self.path}: {error}"
+            raise StorageError(msg) from error
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Close; no transaction may be open in any thread."""

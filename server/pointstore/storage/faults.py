@@ -40,7 +40,7 @@ def fault(error: lmdb.Error | OSError, path: Path) -> PointstoreError:
     """Return the error of ours for a failure at a path."""
     number = _errno_of(error)
     # LMDB calls a write that was cut short, as the last one before a disk is full, an I/O error.
-    if number in _NO_SPACE or (number == errno.EIO and _is_full(path)):
+    if number in _NO_SPACE or (number == errno.EIO and is_full(path)):
         return InsufficientStorageError(NO_SPACE_TEXT)
     text = f"{path}: {error}"
     if number in _IO_ERRORS:
@@ -74,7 +74,23 @@ def translated(path: Path, *, synced: Path | None = None) -> Iterator[None]:
         raise failure from error
 
 
-def _is_full(path: Path) -> bool:
+@contextmanager
+def space_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of a full disk, met in plain files at a path, into the one for the client.
+
+    Raises:
+        InsufficientStorageError: disk or quota full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(fault(error, path), InsufficientStorageError):
+            raise InsufficientStorageError(NO_SPACE_TEXT) from error
+        raise
+
+
+def is_full(path: Path) -> bool:
+    """Tell whether the file system of a path has no room left to speak of."""
     # What could not even be made is asked of the directory that was to hold it.
     disk = os.statvfs(next(place for place in (path, *path.absolute().parents) if place.exists()))
     return disk.f_bavail * disk.f_frsize < _FULL_BYTES
