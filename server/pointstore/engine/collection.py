@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core import interruption
 from pointstore.core.catalog import CollectionChange, CollectionInfo, CollectionStatus, FieldInfo
 from pointstore.core.errors import CorruptionError, QuarantinedError
 from pointstore.core.failpoint import visit
@@ -72,6 +73,8 @@ SELF_INDEX_POINTS = 256
 """Collections of fewer points evaluate filters on payloads rather than get indexes of the engine's own."""
 
 _FRESH_VIEW_TRIES = 20
+_RECORDS_A_CHECK = 32
+_RECORDS_AT_ONCE = 1024
 
 
 class Collection:
@@ -218,7 +221,9 @@ class Collection:
             distinct = list(dict.fromkeys(ids))
             return [
                 _record(view, point_id, slot, selectors)
-                for point_id, slot in zip(distinct, view.slots_of(distinct), strict=True)
+                for point_id, slot in interruption.checked(
+                    zip(distinct, view.slots_of(distinct), strict=True), _RECORDS_A_CHECK
+                )
                 if slot is not None
             ]
 
@@ -235,7 +240,7 @@ class Collection:
                 return Page(_ordered_records(view, request, request.order_by), None)
             matching = None if request.filter is None else matching_slots(view, request.filter)
             found: list[tuple[PointId, int]] = []
-            for point_id, slot in view.store.points.scan(view.txn, request.offset):
+            for point_id, slot in interruption.checked(view.store.points.scan(view.txn, request.offset)):
                 if matching is not None and not matching[slot >> 3] >> (slot & 7) & 1:
                     continue
                 if len(found) == request.limit:
@@ -523,8 +528,13 @@ def _charge_write(bucket: TokenBucket, update: Update, operation: Operation | No
 def _records(view: View, found: Sequence[tuple[PointId, int]], selectors: Selectors) -> list[Record]:
     """Return points, whole payloads without a call for each; they are what a scroll of everything is about."""
     if selectors.payload != ALL_PAYLOAD:
-        return [_record(view, point_id, slot, selectors) for point_id, slot in found]
-    stored = view.store.points.records(view.txn, [slot for _, slot in found])
+        records = interruption.checked(found, _RECORDS_A_CHECK)
+        return [_record(view, point_id, slot, selectors) for point_id, slot in records]
+    stored = [
+        record
+        for some in interruption.checked(_stretches(found), 1)
+        for record in view.store.points.records(view.txn, some)
+    ]
     if not selectors.vectors.enable:
         return [
             Record(point_id, check_id(record, point_id).payload, None)
@@ -532,8 +542,14 @@ def _records(view: View, found: Sequence[tuple[PointId, int]], selectors: Select
         ]
     return [
         Record(point_id, check_id(record, point_id).payload, view.vectors(slot, selectors.vectors))
-        for (point_id, slot), record in zip(found, stored, strict=True)
+        for (point_id, slot), record in interruption.checked(zip(found, stored, strict=True), _RECORDS_A_CHECK)
     ]
+
+
+def _stretches(found: Sequence[tuple[PointId, int]]) -> Iterator[list[int]]:
+    """Yield the slots in pieces that are read at once."""
+    for start in range(0, len(found), _RECORDS_AT_ONCE):
+        yield [slot for _, slot in found[start : start + _RECORDS_AT_ONCE]]
 
 
 def _record(view: View, point_id: PointId, slot: int, selectors: Selectors) -> Record:
@@ -570,7 +586,8 @@ def _ordered_records(view: View, request: ScrollRequest, order: OrderBy) -> list
         limit=request.limit,
     )
     return [
-        _record(view, pair.point_id, pair.slot, request.selectors)._replace(order_value=pair.value) for pair in pairs
+        _record(view, pair.point_id, pair.slot, request.selectors)._replace(order_value=pair.value)
+        for pair in interruption.checked(pairs, _RECORDS_A_CHECK)
     ]
 
 

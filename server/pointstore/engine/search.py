@@ -15,6 +15,7 @@ from typing import Protocol, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core import interruption
 from pointstore.core.errors import NotFoundError, UnsupportedError, unknown_vector_name
 from pointstore.core.filter import excluding
 from pointstore.core.payload import EMPTY
@@ -34,6 +35,8 @@ from pointstore.index import slots as slot_sets
 from pointstore.index.slots import Bits
 
 _Slots = NDArray[np.uint64]
+
+_POINTS_A_CHECK = 32
 
 _score = attrgetter("score")
 _point_id = attrgetter("point_id")
@@ -69,14 +72,14 @@ def answer(collection: Viewable, searches: Searches, lookup: Lookup) -> list[lis
         collection.charge_queries(view.snapshot.config, queries)
         names = {query.lookup_collection for query in queries if isinstance(query, NearestQuery)} - {None}
         if not names:
-            return [_answer(view, query, {}) for query in queries]
+            return [_answer(view, query, {}) for query in interruption.checked(queries, 1)]
         with ExitStack() as stack:
             others: dict[str, View] = {}
             for name in names:
                 assert name is not None
                 other = lookup(name)
                 others[name] = view if other is collection else stack.enter_context(other.view())
-            return [_answer(view, query, others) for query in queries]
+            return [_answer(view, query, others) for query in interruption.checked(queries, 1)]
 
 
 def _answer(view: View, query: Query, others: dict[str, View]) -> list[ScoredRecord]:
@@ -211,7 +214,11 @@ def _hits(view: View, slots: _Slots, scores: Floats, offset: int, selectors: Sel
     places = slots[offset:].tolist()
     records = view.store.points.records(view.txn, places)
     payloads = [view.payload(record, selectors.payload) for record in records] if selectors.payload.enable else None
-    vectors = [view.vectors(slot, selectors.vectors) for slot in places] if selectors.vectors.enable else None
+    vectors = (
+        [view.vectors(slot, selectors.vectors) for slot in interruption.checked(places, _POINTS_A_CHECK)]
+        if selectors.vectors.enable
+        else None
+    )
     hits = [
         ScoredRecord(
             record.point_id,
@@ -233,7 +240,7 @@ def _scroll(view: View, query: ScrollQuery) -> list[ScoredRecord]:
     matching = None if query.filter is None else matching_slots(view, query.filter)
     hits: list[ScoredRecord] = []
     skipped = 0
-    for point_id, slot in view.store.points.scan(view.txn, None):
+    for point_id, slot in interruption.checked(view.store.points.scan(view.txn, None), _POINTS_A_CHECK):
         if matching is not None and not matching[slot >> 3] >> (slot & 7) & 1:
             continue
         if skipped < query.offset:

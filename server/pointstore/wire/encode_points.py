@@ -11,6 +11,7 @@ import struct
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
+from pointstore.core import interruption
 from pointstore.core.point import format_point_id, point_id_number
 from pointstore.core.vector import FLOAT_BYTES, Dense, Sparse
 from qdrant_grpc import points_pb2
@@ -135,7 +136,7 @@ def encode_facets(hits: Iterable[tuple[str | int | bool, int]], started: float) 
 def _hits(records: Sequence[ScoredRecord]) -> bytes:
     # One loop without calls for what nearly every hit is: a search spends a tenth of its time here.
     parts: list[bytes] = []
-    for point_id, score, version, payload, vectors in records:
+    for point_id, score, version, payload, vectors in interruption.checked(records):
         number = _number(int.from_bytes(point_id[1:], "big")) if point_id[0] == 0 else None
         id_field = _field(_ID, _point_id(point_id)) if number is None else _NUMBER_IDS[len(number)] + number
         rest = _SCORE.pack(_SCORE_TAG, score)
@@ -154,7 +155,7 @@ def _number(number: int) -> bytes:
 def _retrieved(tag: bytes, records: Sequence[Record]) -> bytes:
     """Encode points as elements of the repeated field of a tag, in one loop as `_hits`."""
     parts: list[bytes] = []
-    for point_id, payload, vectors, order_value in records:
+    for point_id, payload, vectors, order_value in interruption.checked(records):
         number = _number(int.from_bytes(point_id[1:], "big")) if point_id[0] == 0 else None
         id_field = _field(_ID, _point_id(point_id)) if number is None else _NUMBER_IDS[len(number)] + number
         rest = b"" if vectors is None else _field(_RETRIEVED_VECTORS, _vectors(vectors))

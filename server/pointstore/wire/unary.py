@@ -78,12 +78,13 @@ def guarded(method: str, handler: Handler) -> Handler:
         except Exception:  # noqa: BLE001  the only one: whatever goes wrong, the client gets a status and the log the cause
             status = UNEXPECTED
             _log.exception("unexpected error", method=method)
-        return _abort(context, status)
+        return abort(context, status)
 
     return guard
 
 
-def _abort(context: Any, status: Status) -> NoReturn:  # noqa: ANN401  grpc's abort is not typed as not returning
+def abort(context: Any, status: Status) -> NoReturn:  # noqa: ANN401  grpc's abort is not typed as not returning
+    """End a call with a status, by the exception that the transport wants."""
     if status.metadata:
         context.set_trailing_metadata(status.metadata)
     context.abort(status.code, status.text)

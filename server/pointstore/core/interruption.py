@@ -1,0 +1,127 @@
+"""When the work of a call is to stop: its deadline has passed, or its client has gone.
+
+A transport begins an `Interruption` on the thread that executes a call; long loops in any layer pass `check` every so
+often, which costs a fraction of a microsecond and does nothing on a thread without a call. Work that must not stop in
+the middle, such as applying what is logged, does not check. It knows nothing about transports.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from pointstore.core.errors import CallCancelledError, OperationTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import TypeVar
+
+    _Item = TypeVar("_Item")
+
+STRIDE: Final = 256
+"""Items of cheap work between two checks in `checked`."""
+
+
+class Interruption:
+    """One call's deadline and whether its client has gone; `cancel` may come from any thread.
+
+    Args:
+        deadline: of the client's call, on the clock of `time.monotonic`; None for none.
+    """
+
+    __slots__ = ("_cancelled", "_deadline", "_text")
+
+    def __init__(self, deadline: float | None = None) -> None:
+        self._deadline = deadline
+        self._text = "Timeout error: the deadline of the call has passed"
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Note that nobody waits for the reply."""
+        self._cancelled = True
+
+    def limit(self, operation: str, timeout_s: float) -> None:
+        """Stop after so many seconds from now, unless it is to stop earlier anyway."""
+        deadline = monotonic() + timeout_s
+        if self._deadline is None or deadline < self._deadline:
+            self._deadline = deadline
+            self._text = f"Timeout error: Operation '{operation}' timed out after {timeout_s:g}s"
+
+    def check(self) -> None:
+        """Raise if the work is to stop.
+
+        Raises:
+            CallCancelledError: the client has gone.
+            OperationTimeoutError: the time is over.
+        """
+        if self._cancelled:
+            msg = "the client has ended the call"
+            raise CallCancelledError(msg)
+        if self._deadline is not None and monotonic() > self._deadline:
+            raise OperationTimeoutError(self._text)
+
+
+class _Local(threading.local):
+    call: Interruption | None = None
+
+
+_local: Final = _Local()
+
+
+def current() -> Interruption | None:
+    """Return the interruption of the call that this thread executes, if any."""
+    return _local.call
+
+
+def begin(call: Interruption | None) -> None:
+    """Let this thread execute a call, or none any more."""
+    _local.call = call
+
+
+@contextmanager
+def acting_for(call: Interruption | None) -> Iterator[None]:
+    """Work for another thread's call for a while."""
+    own = _local.call
+    _local.call = call
+    try:
+        yield
+    finally:
+        _local.call = own
+
+
+def check() -> None:
+    """Raise if the call that this thread executes is to stop.
+
+    Raises:
+        CallCancelledError: its client has gone.
+        OperationTimeoutError: its time is over.
+    """
+    call = _local.call
+    if call is not None:
+        call.check()
+
+
+def limit(operation: str, timeout_s: float) -> None:
+    """Give the call that this thread executes at most so many seconds from now."""
+    call = _local.call
+    if call is not None:
+        call.limit(operation, timeout_s)
+
+
+def checked(items: Iterable[_Item], stride: int = STRIDE) -> Iterator[_Item]:
+    """Yield items, with a check before the first and every `stride` of them.
+
+    Raises:
+        CallCancelledError: the client has gone.
+        OperationTimeoutError: the time is over.
+    """
+    call = _local.call
+    if call is None:
+        yield from items
+        return
+    for number, item in enumerate(items):
+        if not number % stride:
+            call.check()
+        yield item
