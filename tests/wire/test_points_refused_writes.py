@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qdrant_grpc import points_pb2
+from qdrant_grpc import points_pb2, qdrant_common_pb2
 from tests.wire.points_calls import (
     ABSENT_ID,
     ACKNOWLEDGED,
@@ -406,6 +406,22 @@ def test_missing_points(dense: Calls, method: str, request_text: str, point_id: 
     assert dense.write(method, request_text, wait=False) == ACKNOWLEDGED
     # An operation is all or nothing, also for the points that do exist.
     assert dense.get(1) == before
+
+
+@pytest.mark.parametrize(("levels", "accepted"), [(45, True), (60, False)])
+def test_depth_of_a_filter(dense: Calls, levels: int, accepted: bool) -> None:  # noqa: FBT001
+    condition = qdrant_common_pb2.Filter()
+    for _ in range(levels):
+        outer = qdrant_common_pb2.Filter()
+        outer.must.add().filter.CopyFrom(condition)
+        condition = outer
+    request = points_pb2.CountPoints(collection_name=dense.name, filter=condition)
+    if accepted:
+        assert dense.call("Count", request).result.count == 2
+    else:
+        code, text = dense.refused("Count", request)
+        assert code == "INVALID_ARGUMENT"
+        assert text.startswith("the request of /qdrant.Points/Count is nested too deeply: ")
 
 
 def test_undecodable_body(calls: Calls) -> None:
