@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pointstore.core.query import Query
     from pointstore.engine.collection import Collection
     from pointstore.engine.engine import Engine
+    from tests.building import Point
 
 POINTS = 3000
 _totals = itertools.count(3)
@@ -48,7 +49,8 @@ def filled(engine: Engine) -> Iterator[Collection]:
     """Return a collection with points that the engine makes no indexes of its own for."""
     engine.create_collection("c", vector_config())
     collection = engine.collection("c")
-    write(collection, upsert(*((n, {"": dense(n, 1)}, {"n": n % 7, "a": [{"n": n % 3}]}) for n in range(POINTS))))
+    points: list[Point] = [(n, {"": dense(n, 1)}, {"n": n % 7, "a": [{"n": n % 3}]}) for n in range(POINTS)]
+    write(collection, upsert(*points))
     collection._self_index_points = POINTS + 1
     yield collection
     interruption.begin(None)
