@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 
-.PHONY: run test lint types proto proto-check pytest gates gate bench bench-service bench-filters demo crash differential clean
+.PHONY: run test lint types proto proto-check pytest gates gate interop bench bench-service bench-filters demo crash differential clean
 
 run: $(RUN)
 	$(BIN)/pointstore serve --data-dir ./data
@@ -15,7 +15,7 @@ run: $(RUN)
 test: lint types proto-check pytest
 
 pytest: $(DEV)
-	$(BIN)/python -m pytest -n 2 --ignore tests/gates
+	$(BIN)/python -m pytest -n 2 --ignore tests/gates --ignore tests/interop
 
 # The gates of reliability at their short sizes: at most four minutes.
 gates: $(DEV)
@@ -25,6 +25,10 @@ gates: $(DEV)
 gate: SECONDS ?= 7200
 gate: $(DEV)
 	GATE_SIZE=$(SIZE) GATE_SECONDS=$(SECONDS) $(BIN)/python -m pytest -v --timeout 0 tests/gates --gate $(GATE)
+
+# Programs in other languages against this server, as far as the machine has their toolchains.
+interop: $(DEV)
+	$(BIN)/python -m pytest -v tests/interop
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ THREADS = 4
 GROWTH_MAX_MB = 200
 CODE = grpc.StatusCode
 NEVER = {CODE.INTERNAL, CODE.UNKNOWN, CODE.UNAVAILABLE, CODE.CANCELLED, CODE.DATA_LOSS, CODE.ABORTED}
-INFERENCE = ("InferenceService is not initialized", "inference")
+INFERENCE = ("InferenceService URL not configured",)
 """The reference has this code for texts that would need a service of its kind."""
 
 CONFIGS = (
@@ -148,7 +148,7 @@ def test_no_request_is_answered_by_a_defect(start_server: Callable[..., Server],
     ("code", "text", "expected"),
     [
         (CODE.INTERNAL, "Service internal error: the details are in the log of the server", True),
-        (CODE.INTERNAL, "Service internal error: InferenceService is not initialized", False),
+        (CODE.INTERNAL, "Service internal error: InferenceService URL not configured - ...", False),
         (CODE.UNKNOWN, "Exception calling application", True),
         (CODE.UNAVAILABLE, "Socket closed", True),
         (CODE.DEADLINE_EXCEEDED, "Deadline Exceeded", True),

@@ -33,7 +33,7 @@ from pointstore.core.update import (
     UpdateVectors,
     Upsert,
 )
-from pointstore.engine import collection as collection_module
+from pointstore.engine import field_upkeep
 from pointstore.engine.engine import Engine
 from tests.building import MAP_SIZE, dense, pid, seal
 from tests.indexed_truth import IndexedTruth, elements, facet, indexed
@@ -78,7 +78,7 @@ class Program:
     @property
     def collection(self) -> Collection:
         collection = self.engine.collection("c")
-        collection._self_index_points = self.self_index_points
+        collection.upkeep.self_index_points = self.self_index_points
         return collection
 
     def matching(self, condition: Filter) -> list[PointId]:
@@ -184,11 +184,11 @@ class Program:
 
     def optimize(self) -> None:
         """Fill and compact what there is, as the optimizer does."""
-        for number in self.collection.unfilled_fields():
-            self.collection.fill_field(number)
+        for number in self.collection.upkeep.unfilled():
+            self.collection.upkeep.fill(number)
         self.ready |= self.pending
         self.pending.clear()
-        self.collection.compact_fields()
+        self.collection.upkeep.compact(self.collection.view)
         seal(self.collection)
 
     def restart(self) -> None:
@@ -285,7 +285,7 @@ class Program:
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Program]]:
     """Return a list for the programs that are to be closed; blocks of indexes are joined early."""
-    monkeypatch.setattr(collection_module, "FIELD_BLOCKS_MAX", 4)
+    monkeypatch.setattr(field_upkeep, "FIELD_BLOCKS_MAX", 4)
     opened: list[Program] = []
     yield opened
     for each in opened:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pointstore.core.errors import CallCancelledError, OperationTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import TypeVar
 
     _Item = TypeVar("_Item")
@@ -125,3 +125,15 @@ def checked(items: Iterable[_Item], stride: int = STRIDE) -> Iterator[_Item]:
         if not number % stride:
             call.check()
         yield item
+
+
+def stretches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    """Yield items in pieces of `size`, with a check before each.
+
+    Raises:
+        CallCancelledError: the client has gone.
+        OperationTimeoutError: the time is over.
+    """
+    for start in range(0, len(items), size):
+        check()
+        yield items if len(items) <= size else items[start : start + size]

@@ -17,12 +17,12 @@ from pointstore.core import interruption
 from pointstore.core.catalog import CollectionChange, CollectionInfo, CollectionStatus, FieldInfo
 from pointstore.core.errors import CorruptionError, QuarantinedError
 from pointstore.core.failpoint import visit
-from pointstore.core.fields import FieldIndexes, RawKind
+from pointstore.core.fields import FieldIndexes
 from pointstore.core.filter import Filter
 from pointstore.core.operation import Operation
 from pointstore.core.path import Path as PayloadPath
 from pointstore.core.point import PointId
-from pointstore.core.query import ALL_PAYLOAD, OrderBy, Page, Query, Record, ScrollRequest, Selectors
+from pointstore.core.query import OrderBy, Page, Query, Record, ScrollRequest, Selectors
 from pointstore.core.schema import CollectionConfig, effective_hnsw
 from pointstore.core.space import Rows
 from pointstore.core.update import (
@@ -37,14 +37,14 @@ from pointstore.core.update import (
     Upsert,
 )
 from pointstore.engine import strict
-from pointstore.engine.backfill import USE_NOTED_S, define_raw, drop_unused, fill, note_use, unready, wait_ready
 from pointstore.engine.configure import changed
 from pointstore.engine.facet import FacetValue, facet
-from pointstore.engine.field_choice import raw_needs
 from pointstore.engine.field_lookup import FieldLookup
+from pointstore.engine.field_upkeep import FieldUpkeep
 from pointstore.engine.filtering import matching_slots
 from pointstore.engine.index_demand import traits_of
 from pointstore.engine.ordering import ordered
+from pointstore.engine.paging import places_in_order, record_of, records_of
 from pointstore.engine.plan import OptimizerState, SpaceState, settled
 from pointstore.engine.rate_limit import TokenBucket
 from pointstore.engine.transition import Transition
@@ -53,12 +53,10 @@ from pointstore.engine.view import Snapshot, View, empty_snapshot, load_snapshot
 from pointstore.engine.writer import Writer
 from pointstore.index import slots as slot_sets
 from pointstore.index.dense import Kind
-from pointstore.index.field import only_live
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
 from pointstore.storage.layout import QUARANTINE
 from pointstore.storage.meta import Head, advanced
-from pointstore.storage.points import check_id
 from pointstore.storage.segments import SegmentGoneError, SegmentMeta
 
 LOG_BYTES_MAX = 32 << 20
@@ -66,15 +64,8 @@ LOG_BYTES_MAX = 32 << 20
 _LOG_SHARE_MAX = 8
 """The same as one part in so many of the store's map, when that is smaller."""
 
-FIELD_BLOCKS_MAX = 512
-"""Blocks of one field index from which the optimizer joins them."""
-
-SELF_INDEX_POINTS = 256
-"""Collections of fewer points evaluate filters on payloads rather than get indexes of the engine's own."""
-
 _FRESH_VIEW_TRIES = 20
 _RECORDS_A_CHECK = 32
-_RECORDS_AT_ONCE = 1024
 
 
 class Collection:
@@ -95,12 +86,12 @@ class Collection:
         self._log_bytes_max = min(LOG_BYTES_MAX, map_size // _LOG_SHARE_MAX)
         with self._store.read() as txn:
             self._store.meta.check_format(txn)
+        self.upkeep = FieldUpkeep(self._store)
         self._snapshot = empty_snapshot()
         self._refreshing = threading.Lock()
         self._reads = TokenBucket(path / "read_rate", "Read")
         self._writer = Writer(strict.check_update, partial(_charge_write, TokenBucket(path / "write_rate", "Write")))
         self._config: tuple[int, CollectionConfig, FieldIndexes] | None = None
-        self._self_index_points = SELF_INDEX_POINTS
 
     @property
     def segments_dir(self) -> Path:
@@ -204,14 +195,13 @@ class Collection:
         started = time.monotonic()
         if timeout_s is not None:
             strict.check_timeout(timeout_s, self.config())
-        for update in updates:
-            self._prepare(_condition_of(update))
+        self.prepare(map(_condition_of, updates))
         seqs = self._writer.write(updates, self._transition, wait=wait)
         status = UpdateStatus.COMPLETED if wait else UpdateStatus.ACKNOWLEDGED
         if wait and timeout_s is not None and time.monotonic() - started > timeout_s:
             status = UpdateStatus.WAIT_TIMEOUT
         if wait:
-            self._fill_created(updates)
+            self.upkeep.fill_created(updates)
         return [UpdateResult(seq, status) for seq in seqs]
 
     def get(self, ids: Sequence[PointId], selectors: Selectors) -> list[Record]:
@@ -220,10 +210,8 @@ class Collection:
             self.charge_read(view.snapshot.config, len(ids))
             distinct = list(dict.fromkeys(ids))
             return [
-                _record(view, point_id, slot, selectors)
-                for point_id, slot in interruption.checked(
-                    zip(distinct, view.slots_of(distinct), strict=True), _RECORDS_A_CHECK
-                )
+                record_of(view, point_id, slot, selectors)
+                for point_id, slot in interruption.checked(zip(distinct, view.slots_of(distinct), strict=True), _RECORDS_A_CHECK)
                 if slot is not None
             ]
 
@@ -233,24 +221,18 @@ class Collection:
         Raises:
             WrongInputError: the field has no index that could order.
         """
-        self._prepare(request.filter)
+        self.prepare((request.filter,))
         with self.view() as view:
             self.charge_read(view.snapshot.config, strict.read_cost(request.filter))
             if request.order_by is not None:
                 return Page(_ordered_records(view, request, request.order_by), None)
             matching = None if request.filter is None else matching_slots(view, request.filter)
-            found: list[tuple[PointId, int]] = []
-            for point_id, slot in interruption.checked(view.store.points.scan(view.txn, request.offset)):
-                if matching is not None and not matching[slot >> 3] >> (slot & 7) & 1:
-                    continue
-                if len(found) == request.limit:
-                    return Page(_records(view, found, request.selectors), point_id)
-                found.append((point_id, slot))
-            return Page(_records(view, found, request.selectors), None)
+            places, following = places_in_order(view, matching, request.offset, request.limit)
+            return Page(records_of(view, places, request.selectors), following)
 
     def count(self, condition: Filter | None) -> int:
         """Count the matching points, exactly."""
-        self._prepare(condition)
+        self.prepare((condition,))
         with self.view() as view:
             self.charge_read(view.snapshot.config, strict.read_cost(condition))
             if condition is None:
@@ -263,48 +245,14 @@ class Collection:
         Raises:
             WrongInputError: the field has no index that matches values.
         """
-        self._prepare(condition)
+        self.prepare((condition,))
         with self.view() as view:
             self.charge_read(view.snapshot.config, strict.read_cost(condition))
             return facet(view, key, condition, limit)
 
     def prepare(self, conditions: Iterable[Filter | None]) -> None:
         """Create the indexes of the engine's own that filters would be answered from, before a view is taken."""
-        for condition in conditions:
-            self._prepare(condition)
-
-    def unfilled_fields(self) -> list[int]:
-        """Return the numbers of the field indexes that are still to be filled."""
-        return unready(self._store)
-
-    def fill_field(self, number: int) -> None:
-        """Fill a field index from the points that were there before it."""
-        fill(self._store, number)
-
-    def drop_unused_fields(self) -> None:
-        """Drop the engine's own indexes that no filter has wanted for long."""
-        drop_unused(self._store)
-
-    def compact_fields(self) -> None:
-        """Join the blocks of field indexes where they have become many, without the slots of dead points."""
-        with self.view() as view:
-            lookup = FieldLookup(view)
-            numbers = [index.number for index in view.snapshot.fields.indexes if index.ready]
-            crowded = [n for n in numbers if self._store.fields.count_blocks(view.txn, n) > FIELD_BLOCKS_MAX]
-            compacted = [
-                (
-                    index.number,
-                    lookup.entries(index).through,
-                    only_live(lookup.entries(index).whole(), view.snapshot.live),
-                )
-                for index in view.snapshot.fields.indexes
-                if index.number in crowded
-            ]
-        for number, through, block in compacted:
-            with self._store.write() as txn:
-                # Blocks that were written meanwhile lie behind `through` and stay.
-                if any(index.number == number for index in self._store.meta.fields(txn).indexes):
-                    self._store.fields.replace_blocks(txn, number, through, block if len(block.slots) else None)
+        self.upkeep.prepare(conditions, self._snapshot.fields)
 
     def info(self) -> CollectionInfo:
         """Return what the collection holds and how far the background work is."""
@@ -448,41 +396,6 @@ class Collection:
             dense = next(found for found in view.snapshot.dense.values() if found.number == number)
             return dense.row(slot)
 
-    def _prepare(self, condition: Filter | None) -> None:
-        if condition is None:
-            return
-        known = self._snapshot.fields
-        wanted: set[tuple[str, RawKind]] = set()
-        noted_s = int(time.time()) - USE_NOTED_S
-        for path, kind in raw_needs(condition, known):
-            index = known.of_engine(path, kind)
-            if index is None or not index.ready:
-                wanted.add((path, kind))
-            elif index.used_at_s < noted_s:
-                note_use(self._store, index.number)
-        if not wanted:
-            return
-        with self.view() as view:
-            fields, points = view.snapshot.fields, view.snapshot.head.points
-        if points < self._self_index_points:
-            return
-        for path, kind in wanted:
-            if not _ready(fields, path, kind):
-                present = fields.of_engine(path, kind)
-                number = define_raw(self._store, path, kind) if present is None else present.number
-                if number is not None and (present is None or not wait_ready(self._store, number)):
-                    fill(self._store, number)
-
-    def _fill_created(self, updates: Sequence[Update]) -> None:
-        created = {str(update.path) for update in updates if isinstance(update, CreateField)}
-        if not created:
-            return
-        with self._store.read() as txn:
-            indexes = self._store.meta.fields(txn).indexes
-        for index in indexes:
-            if index.schema is not None and not index.ready and index.path in created:
-                fill(self._store, index.number)
-
     def snapshot_of(self, txn: Txn, head: Head, previous: Snapshot | None) -> Snapshot:
         """Load the snapshot that a write transaction sees (for `Transition`); no other request gets it.
 
@@ -525,45 +438,6 @@ def _charge_write(bucket: TokenBucket, update: Update, operation: Operation | No
         bucket.take(strict.write_cost(update, operation), limits.write_rate_limit)
 
 
-def _records(view: View, found: Sequence[tuple[PointId, int]], selectors: Selectors) -> list[Record]:
-    """Return points, whole payloads without a call for each; they are what a scroll of everything is about."""
-    if selectors.payload != ALL_PAYLOAD:
-        records = interruption.checked(found, _RECORDS_A_CHECK)
-        return [_record(view, point_id, slot, selectors) for point_id, slot in records]
-    stored = [
-        record
-        for some in interruption.checked(_stretches(found), 1)
-        for record in view.store.points.records(view.txn, some)
-    ]
-    if not selectors.vectors.enable:
-        return [
-            Record(point_id, check_id(record, point_id).payload, None)
-            for (point_id, _), record in zip(found, stored, strict=True)
-        ]
-    return [
-        Record(point_id, check_id(record, point_id).payload, view.vectors(slot, selectors.vectors))
-        for (point_id, slot), record in interruption.checked(zip(found, stored, strict=True), _RECORDS_A_CHECK)
-    ]
-
-
-def _stretches(found: Sequence[tuple[PointId, int]]) -> Iterator[list[int]]:
-    """Yield the slots in pieces that are read at once."""
-    for start in range(0, len(found), _RECORDS_AT_ONCE):
-        yield [slot for _, slot in found[start : start + _RECORDS_AT_ONCE]]
-
-
-def _record(view: View, point_id: PointId, slot: int, selectors: Selectors) -> Record:
-    vectors = view.vectors(slot, selectors.vectors)
-    if not selectors.payload.enable:
-        return Record(point_id, b"", vectors)
-    return Record(point_id, view.payload(view.record(slot, point_id), selectors.payload), vectors)
-
-
-def _ready(fields: FieldIndexes, path: str, kind: RawKind) -> bool:
-    index = fields.of_engine(path, kind)
-    return index is not None and index.ready
-
-
 def _condition_of(update: Update) -> Filter | None:
     """Return the filter that an update depends on, if any."""
     match update:
@@ -586,7 +460,7 @@ def _ordered_records(view: View, request: ScrollRequest, order: OrderBy) -> list
         limit=request.limit,
     )
     return [
-        _record(view, pair.point_id, pair.slot, request.selectors)._replace(order_value=pair.value)
+        record_of(view, pair.point_id, pair.slot, request.selectors)._replace(order_value=pair.value)
         for pair in interruption.checked(pairs, _RECORDS_A_CHECK)
     ]
 

@@ -42,6 +42,7 @@ from pointstore.engine.full_text import text_lookup
 from pointstore.engine.view import View
 from pointstore.index import slots as slot_sets
 from pointstore.index.slots import Bits
+from pointstore.storage.points import of_slot_keys
 
 _PAYLOADS_A_CHECK = 32
 
@@ -93,8 +94,8 @@ class Evaluation:
                 return self._having(name)
             case Slice():
                 points = interruption.checked(self._view.store.points.scan(self._view.txn, None))
-                found = [slot for point_id, slot in points if condition.contains(point_id)]
-                return slot_sets.bits_of(np.array(found, np.uint64), self._live.size << 3)
+                places = [place for point_id, place in points if condition.contains(point_id)]
+                return slot_sets.bits_of(of_slot_keys(places), self._live.size << 3)
             case Nested():
                 return self.checked(condition, self._live)
             case Field() | ValuesCount() | IsEmpty() | IsNull():

@@ -32,12 +32,15 @@ from pointstore.storage.segments import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from pointstore.config import OptimizerSettings
     from pointstore.core.space import Rows
+    from pointstore.engine.field_upkeep import FieldUpkeep
+    from pointstore.engine.view import View
 
 IDLE_S: Final = 0.5
 """Seconds without a write after which a collection counts as idle."""
@@ -79,17 +82,12 @@ class OptimizedCollection(Protocol):
     def truncate_log(self) -> None:
         """Drop the oldest log entries beyond the retained size."""
 
-    def unfilled_fields(self) -> list[int]:
-        """Return the numbers of the field indexes that are still to be filled."""
+    @property
+    def upkeep(self) -> FieldUpkeep:
+        """What tends the field indexes."""
 
-    def fill_field(self, number: int) -> None:
-        """Fill a field index from the points that were there before it."""
-
-    def drop_unused_fields(self) -> None:
-        """Drop the engine's own indexes that no filter has wanted for long."""
-
-    def compact_fields(self) -> None:
-        """Join the blocks of field indexes where they have become many."""
+    def view(self) -> AbstractContextManager[View]:
+        """Begin a read of the newest state."""
 
 
 class OptimizedEngine(Protocol):
@@ -219,11 +217,11 @@ class Optimizer:
 
     def _tend_fields(self, collection: OptimizedCollection, watched: _Watched) -> None:
         """Fill indexes whose creator did not, and join blocks of indexes."""
-        unfilled = set(collection.unfilled_fields())
+        unfilled = set(collection.upkeep.unfilled())
         for number in unfilled & watched.unfilled:
-            collection.fill_field(number)
-        collection.drop_unused_fields()
-        collection.compact_fields()
+            collection.upkeep.fill(number)
+        collection.upkeep.drop_unused()
+        collection.upkeep.compact(collection.view)
         watched.fields_at = time.monotonic()
         # One that is still new gets a second look: whoever created it is probably at it.
         watched.unfilled = unfilled

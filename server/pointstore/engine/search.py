@@ -27,16 +27,19 @@ from pointstore.core.vector import Multi, Sparse, Vector
 from pointstore.engine.columns import dimension_error, kind_error
 from pointstore.engine.filtering import matching_slots
 from pointstore.engine.index_demand import traits_of
+from pointstore.engine.paging import places_in_order, records_of
 from pointstore.engine.ranking import ranked
 from pointstore.engine.strict import Searches, check_searches
 from pointstore.engine.view import DenseView, View
 from pointstore.index import flat
 from pointstore.index import slots as slot_sets
 from pointstore.index.slots import Bits
+from pointstore.storage.points import slot_keys
 
 _Slots = NDArray[np.uint64]
 
-_POINTS_A_CHECK = 32
+_RECORDS_A_CHECK = 1024
+_VECTORS_A_CHECK = 32
 
 _score = attrgetter("score")
 _point_id = attrgetter("point_id")
@@ -212,10 +215,14 @@ def _check_names(view: View, selectors: Selectors) -> None:
 def _hits(view: View, slots: _Slots, scores: Floats, offset: int, selectors: Selectors) -> list[ScoredRecord]:
     """Read the winners behind the offset; equal scores go by ascending id."""
     places = slots[offset:].tolist()
-    records = view.store.points.records(view.txn, places)
+    records = [
+        record
+        for some in interruption.stretches(slot_keys(slots[offset:]), _RECORDS_A_CHECK)
+        for record in view.store.points.records(view.txn, some)
+    ]
     payloads = [view.payload(record, selectors.payload) for record in records] if selectors.payload.enable else None
     vectors = (
-        [view.vectors(slot, selectors.vectors) for slot in interruption.checked(places, _POINTS_A_CHECK)]
+        [view.vectors(slot, selectors.vectors) for slot in interruption.checked(places, _VECTORS_A_CHECK)]
         if selectors.vectors.enable
         else None
     )
@@ -238,17 +245,6 @@ def _hits(view: View, slots: _Slots, scores: Floats, offset: int, selectors: Sel
 
 def _scroll(view: View, query: ScrollQuery) -> list[ScoredRecord]:
     matching = None if query.filter is None else matching_slots(view, query.filter)
-    hits: list[ScoredRecord] = []
-    skipped = 0
-    for point_id, slot in interruption.checked(view.store.points.scan(view.txn, None), _POINTS_A_CHECK):
-        if matching is not None and not matching[slot >> 3] >> (slot & 7) & 1:
-            continue
-        if skipped < query.offset:
-            skipped += 1
-            continue
-        if len(hits) == query.limit:
-            break
-        record = view.record(slot, point_id)
-        payload = view.payload(record, query.selectors.payload)
-        hits.append(ScoredRecord(point_id, 1.0, 0, payload, view.vectors(slot, query.selectors.vectors)))
-    return hits
+    places, _ = places_in_order(view, matching, None, query.offset + query.limit)
+    found = records_of(view, places[query.offset :], query.selectors)
+    return [ScoredRecord(record.point_id, 1.0, 0, record.payload, record.vectors) for record in found]

@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NewType, cast
 
 import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
 
 from pointstore.core.errors import CorruptionError
 from pointstore.core.point import PointId, format_point_id
 from pointstore.storage import keys
 from pointstore.storage.env import Database, Txn
 
+SlotKey = NewType("SlotKey", bytes)
+"""A slot as the key of its record."""
+
 _HEADER = struct.Struct("<BQ")
-_U64 = struct.Struct(">Q")
+_PREFIX = struct.Struct("<IBQ")
+"""Checksum and header."""
+_CRC_BYTES = 4
+_ID_START = _PREFIX.size
+_NEW = tuple.__new__
 
 
 class PointRecord(NamedTuple):
@@ -65,24 +74,55 @@ class Points:
         """
         return _unpack(txn.get(keys.u64(slot), db=self._points), slot)
 
-    def records(self, txn: Txn, slots: Sequence[int]) -> list[PointRecord]:
+    def records(self, txn: Txn, places: Sequence[SlotKey]) -> list[PointRecord]:
         """Return the records of live slots, in order; ten at a time this is what a search spends its time on.
 
         Raises:
             CorruptionError: one is missing or damaged.
         """
-        get, database, pack, crc = txn.get, self._points, _U64.pack, google_crc32c.value
-        found: list[PointRecord] = []
-        for slot in slots:
-            record = get(pack(slot), db=database)
-            # `_unpack` without its calls.
-            if record is None or int.from_bytes(record[:4], "little") != crc(record[4:]):
-                found.append(_unpack(record, slot))
-                continue
-            length, seq = _HEADER.unpack_from(record, 4)
-            start = 4 + _HEADER.size + length
-            found.append(PointRecord(PointId(record[4 + _HEADER.size : start]), seq, record[start:]))
-        return found
+        found = txn.cursor(db=self._points).getmulti(places)
+        crc, unpack = google_crc32c.value, _PREFIX.unpack_from
+        # `_unpack` without its calls.
+        try:
+            records = [
+                _NEW(PointRecord, (record[_ID_START : (start := _ID_START + length)], seq, record[start:]))
+                for _, record in found
+                for checksum, length, seq in (unpack(record),)
+                if checksum == crc(record[_CRC_BYTES:])
+            ]
+        except struct.error:
+            # A record that lost its end.
+            records = []
+        if len(records) != len(places):
+            # Whichever it is, reading it alone says what is wrong with it.
+            for place in places:
+                self.record(txn, keys.of_u64(place))
+        return records
+
+    def payloads_at(self, txn: Txn, places: Sequence[tuple[PointId, SlotKey]]) -> list[bytes]:
+        """Return the payloads of points by id and slot, in order.
+
+        Raises:
+            CorruptionError: a record is missing, damaged or that of another point.
+        """
+        found = txn.cursor(db=self._points).getmulti([place for _, place in places])
+        crc, unpack = google_crc32c.value, _PREFIX.unpack_from
+        # `_unpack` and `check_id` without their calls.
+        try:
+            payloads = [
+                record[start:]
+                for (point_id, _), (_, record) in zip(places, found, strict=False)
+                for checksum, length, _ in (unpack(record),)
+                if checksum == crc(record[_CRC_BYTES:])
+                and record[_ID_START : (start := _ID_START + length)] == point_id
+            ]
+        except struct.error:
+            # A record that lost its end.
+            payloads = []
+        if len(payloads) != len(places):
+            for point_id, place in places:
+                check_id(self.record(txn, keys.of_u64(place)), point_id)
+        return payloads
 
     def payload_sizes(self, txn: Txn, slots: Sequence[int]) -> list[int]:
         """Return the sizes in bytes of payloads, each of the first record at or behind one of the ascending slots."""
@@ -96,13 +136,13 @@ class Points:
                 sizes[found] = len(_unpack(cursor.value(), found).payload)
         return list(sizes.values())
 
-    def scan(self, txn: Txn, start: PointId | None) -> Iterator[tuple[PointId, int]]:
-        """Yield (id, slot) in id order, from the first id >= start."""
+    def scan(self, txn: Txn, start: PointId | None) -> Iterator[tuple[PointId, SlotKey]]:
+        """Return an iterator over ids and slots in id order, from the first id >= start."""
         cursor = txn.cursor(db=self._ids)
         if not (cursor.first() if start is None else cursor.set_range(start)):
-            return
-        for key, raw in cursor.iternext():
-            yield PointId(key), keys.of_u64(raw)
+            return iter(())
+        # Keys and values of the database are those types as they are; nothing of ours runs for each of them.
+        return cast("Iterator[tuple[PointId, SlotKey]]", cursor.iternext())
 
     def payloads(self, txn: Txn, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Return slot and payload of the next points by slot, with slots > `after`."""
@@ -146,6 +186,17 @@ def _unpack(record: bytes | None, slot: int) -> PointRecord:
     length, seq = _HEADER.unpack_from(body)
     start = _HEADER.size + length
     return PointRecord(PointId(body[_HEADER.size : start]), seq, body[start:])
+
+
+def slot_keys(slots: NDArray[np.uint64]) -> list[SlotKey]:
+    """Return (m,) slots as keys of their records."""
+    packed = slots.astype(">u8").tobytes()
+    return [SlotKey(packed[start : start + 8]) for start in range(0, len(packed), 8)]
+
+
+def of_slot_keys(places: Iterable[SlotKey]) -> NDArray[np.uint64]:
+    """Invert `slot_keys`."""
+    return np.frombuffer(b"".join(places), ">u8").astype(np.uint64)
 
 
 def check_id(record: PointRecord, point_id: PointId) -> PointRecord:

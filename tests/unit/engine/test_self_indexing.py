@@ -59,10 +59,10 @@ def test_the_first_filter_creates_one_that_no_client_sees(collection: Collection
 def test_one_that_is_long_unused_is_dropped(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(collection, 300)
     collection.count(_RED)
-    collection.drop_unused_fields()
+    collection.upkeep.drop_unused()
     assert raw_kinds(collection) == [RawKind.VALUES]
     monkeypatch.setattr(backfill, "UNUSED_S", -10)
-    collection.drop_unused_fields()
+    collection.upkeep.drop_unused()
     assert raw_kinds(collection) == []
     assert collection.count(_RED) == 100
     assert raw_kinds(collection) == [RawKind.VALUES]
@@ -75,5 +75,5 @@ def test_use_keeps_it(collection: Collection, monkeypatch: pytest.MonkeyPatch) -
         (index,) = view.snapshot.fields.indexes
     monkeypatch.setattr("time.time", lambda: index.used_at_s + backfill.UNUSED_S + 1)
     collection.count(_RED)
-    collection.drop_unused_fields()
+    collection.upkeep.drop_unused()
     assert raw_kinds(collection) == [RawKind.VALUES]

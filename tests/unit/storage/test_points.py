@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from pointstore.core.errors import CorruptionError
 from pointstore.storage import keys
-from pointstore.storage.points import PointRecord, check_id, pack_point
+from pointstore.storage.points import PointRecord, check_id, of_slot_keys, pack_point, slot_keys
 from tests.building import pid, pids
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def test_scan_is_in_id_order_from_any_start(store: CollectionStore) -> None:
     ids = pids(300, 2, _UUID, 2**64 - 1, "00000000-0000-0000-0000-000000000000", 0)
     with store.write() as txn:
         store.points.put_new(txn, 0, ids, [pack_point(point_id, 1, b"") for point_id in ids])
-    ordered = [(point_id, ids.index(point_id)) for point_id in sorted(ids)]
+    ordered = [(point_id, keys.u64(ids.index(point_id))) for point_id in sorted(ids)]
     with store.read() as txn:
         assert list(store.points.scan(txn, None)) == ordered
         assert list(store.points.scan(txn, pid(2))) == ordered[1:]
@@ -56,6 +57,35 @@ def test_an_id_moves_to_its_newest_slot(store: CollectionStore) -> None:
         assert list(store.points.scan(txn, None)) == []
 
 
+def test_many_are_read_in_the_order_asked_for(store: CollectionStore) -> None:
+    ids = pids(7, _UUID, 3)
+    with store.write() as txn:
+        records = [pack_point(point_id, seq, b"payload %d" % seq) for seq, point_id in enumerate(ids)]
+        store.points.put_new(txn, 5, ids, records)
+    with store.read() as txn:
+        places = slot_keys(np.array([7, 5, 6], np.uint64))
+        assert of_slot_keys(places).tolist() == [7, 5, 6]
+        assert store.points.records(txn, places) == [store.points.record(txn, slot) for slot in (7, 5, 6)]
+        assert store.points.records(txn, []) == []
+        pairs = [(ids[2], places[0]), (ids[0], places[1])]
+        assert store.points.payloads_at(txn, pairs) == [b"payload 2", b"payload 0"]
+        with pytest.raises(CorruptionError, match="id 7 leads to the record of 3"):
+            store.points.payloads_at(txn, [(ids[1], places[2]), (ids[0], places[0])])
+        with pytest.raises(CorruptionError, match="no record of slot 9"):
+            store.points.records(txn, slot_keys(np.array([5, 9], np.uint64)))
+
+
+@pytest.mark.parametrize("length", [0, 3, 12, 20])
+def test_a_record_that_lost_its_end_is_noticed(store: CollectionStore, length: int) -> None:
+    with store.write() as txn:
+        store.points.put_new(txn, 0, pids(1), [pack_point(pid(1), 1, b"payload")])
+        record = txn.get(keys.u64(0), db=store.points._points) or b""
+        txn.put(keys.u64(0), record[:length], db=store.points._points)
+        for read in (store.points.records, lambda txn, places: store.points.payloads_at(txn, [(pid(1), places[0])])):
+            with pytest.raises(CorruptionError, match="slot 0"):
+                read(txn, slot_keys(np.array([0], np.uint64)))
+
+
 def test_damage_is_noticed(store: CollectionStore) -> None:
     ids = pids(1, 2)
     with store.write() as txn:
@@ -65,6 +95,8 @@ def test_damage_is_noticed(store: CollectionStore) -> None:
         txn.put(keys.u64(0), bytes(record), db=store.points._points)
         with pytest.raises(CorruptionError, match="point of slot 0"):
             store.points.record(txn, 0)
+        with pytest.raises(CorruptionError, match="point of slot 0"):
+            store.points.records(txn, slot_keys(np.array([1, 0], np.uint64)))
         assert check_id(store.points.record(txn, 1), ids[1]).point_id == ids[1]
         with pytest.raises(CorruptionError, match="id 1 leads to the record of 2"):
             check_id(store.points.record(txn, 1), ids[0])

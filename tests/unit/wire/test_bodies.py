@@ -26,7 +26,7 @@ def test_plain_body_has_its_own_size() -> None:
     assert size_of(PLAIN) == len(PLAIN)
 
 
-PACKED = gzip.compress(PLAIN)
+PACKED = gzip.compress(PLAIN, mtime=0)
 
 
 @pytest.mark.parametrize(
