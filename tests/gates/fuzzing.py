@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
@@ -16,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from qdrant_grpc import POOL
 
 if TYPE_CHECKING:
-    from google.protobuf.descriptor import Descriptor
+    from google.protobuf.descriptor import Descriptor, OneofDescriptor
     from google.protobuf.message import Message
 
 SERVICES = ("qdrant.Qdrant", "qdrant.Collections", "qdrant.Points", "qdrant.Snapshots")
@@ -25,8 +25,31 @@ SIZE = 2
 """Dimensions of every space of the collections."""
 
 _NAMES = ("", "img", "text", "rows", "none", "\N{SNOWMAN}", "a" * 300, "../x", "x/y", "\x00")
-_PATHS = ("n", "k", "t", "g", "a.b", "a[].b", "list[]", "d", "a[", "", '"x.y"', "a" * 500, "[0]", "a[18446744073709551615]")
-_TEXTS = ("x", "quick brown", "", "\N{GRINNING FACE}", "2020-01-01T00:00:00Z", "550e8400-e29b-41d4-a716-446655440000", "%s")
+_PATHS = (
+    "n",
+    "k",
+    "t",
+    "g",
+    "a.b",
+    "a[].b",
+    "list[]",
+    "d",
+    "a[",
+    "",
+    '"x.y"',
+    "a" * 500,
+    "[0]",
+    "a[18446744073709551615]",
+)
+_TEXTS = (
+    "x",
+    "quick brown",
+    "",
+    "\N{GRINNING FACE}",
+    "2020-01-01T00:00:00Z",
+    "550e8400-e29b-41d4-a716-446655440000",
+    "%s",
+)
 _FLOATS = (0.0, 1.0, -1.0, 0.5, 1e30, -1e-30, math.inf, -math.inf, math.nan, 3.4e38)
 _EXTREMES = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1, -1),
@@ -70,8 +93,11 @@ class Fuzzer:
 
     def _fill(self, message: Message, depth: int) -> None:
         descriptor = message.DESCRIPTOR
-        chosen = {oneof.name: self._random.choice(oneof.fields).name for oneof in descriptor.oneofs}
-        for field in descriptor.fields:
+        chosen = {
+            oneof.name: self._random.choice(oneof.fields).name
+            for oneof in cast("list[OneofDescriptor]", descriptor.oneofs)
+        }
+        for field in cast("list[FieldDescriptor]", descriptor.fields):
             oneof = field.containing_oneof
             if oneof is not None and len(oneof.fields) > 1:
                 if chosen[oneof.name] != field.name or self._random.random() < 0.1:

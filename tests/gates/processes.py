@@ -32,12 +32,12 @@ def cpu_s(pid: int) -> float:
 
 def threads(pid: int) -> int:
     """Return the number of threads of a process."""
-    return len(os.listdir(f"/proc/{pid}/task"))
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def descriptors(pid: int) -> int:
     """Return the number of open descriptors of a process."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 class Peak:

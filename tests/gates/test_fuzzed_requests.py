@@ -41,7 +41,13 @@ CONFIGS = (
     sparse_vectors_config { map { key: 'text' value {} } }""",
     "vectors_config { params { size: 2 distance: Manhattan datatype: Uint8 } }",
 )
-FIELDS = {"n": "FieldTypeInteger", "k": "FieldTypeKeyword", "t": "FieldTypeText", "g": "FieldTypeGeo", "d": "FieldTypeDatetime"}
+FIELDS = {
+    "n": "FieldTypeInteger",
+    "k": "FieldTypeKeyword",
+    "t": "FieldTypeText",
+    "g": "FieldTypeGeo",
+    "d": "FieldTypeDatetime",
+}
 
 
 def defect(code: grpc.StatusCode | None, text: str) -> bool:
@@ -56,22 +62,24 @@ def defect(code: grpc.StatusCode | None, text: str) -> bool:
 def restore_collections(channel: grpc.Channel) -> None:
     """Create the collections that fuzzed requests have dropped, with points and indexes."""
     collections, points = CollectionsStub(channel), PointsStub(channel)
-    names = {each.name for each in collections.List(collections_pb2.ListCollectionsRequest(), timeout=TIMEOUT_S).collections}
+    found = collections.List(collections_pb2.ListCollectionsRequest(), timeout=TIMEOUT_S).collections
+    names = {each.name for each in found}
+    change = collections_pb2.ChangeAliases()
+    for alias in collections.ListAliases(collections_pb2.ListAliasesRequest(), timeout=TIMEOUT_S).aliases:
+        change.actions.add().delete_alias.alias_name = alias.alias_name
+    collections.UpdateAliases(change, timeout=TIMEOUT_S)
     for name in names - set(COLLECTIONS):
         collections.Delete(collections_pb2.DeleteCollection(collection_name=name), timeout=TIMEOUT_S)
     for name, config in zip(COLLECTIONS, CONFIGS, strict=True):
         if name in names:
             continue
         request = text_format.Parse(f"collection_name: '{name}' {config}", collections_pb2.CreateCollection())
-        try:
-            collections.Create(request, timeout=TIMEOUT_S)
-        except grpc.RpcError as error:
-            # An alias has taken the name.
-            assert error.code() in {CODE.ALREADY_EXISTS, CODE.INVALID_ARGUMENT}
-            continue
+        collections.Create(request, timeout=TIMEOUT_S)
         for path, kind in FIELDS.items():
             index = f"collection_name: '{name}' field_name: '{path}' field_type: {kind} wait: true"
-            points.CreateFieldIndex(text_format.Parse(index, points_pb2.CreateFieldIndexCollection()), timeout=TIMEOUT_S)
+            points.CreateFieldIndex(
+                text_format.Parse(index, points_pb2.CreateFieldIndexCollection()), timeout=TIMEOUT_S
+            )
         upsert = points_pb2.UpsertPoints(collection_name=name, wait=True)
         for number in range(10):
             point = upsert.points.add()
@@ -111,7 +119,8 @@ class Caller:
 
     def _call(self, channel: grpc.Channel, path: str, body: bytes) -> tuple[grpc.StatusCode | None, str]:
         try:
-            channel.unary_unary(path)(body, timeout=TIMEOUT_S)
+            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
+            call(body, timeout=TIMEOUT_S)
         except grpc.RpcError as error:
             return error.code(), error.details() or ""
         return None, ""
@@ -128,7 +137,8 @@ def test_no_request_is_answered_by_a_defect(start_server: Callable[..., Server],
         while sent < budget.size and not budget.spent():
             restore_collections(channel)
             share = min(ROUND, budget.size - sent) // THREADS or 1
-            list(pool.map(lambda thread: caller.run(hash((budget.seed, sent, thread)), share), range(THREADS)))
+            seeds = [hash((budget.seed, sent, thread)) for thread in range(THREADS)]
+            list(pool.map(caller.run, seeds, [share] * THREADS))
             sent += share * THREADS
             memory.append(max(map(anonymous_mb, pids)))
             assert not caller.defects, "\n".join(caller.defects[:5]) + "\n" + server.log[-6000:]

@@ -31,16 +31,16 @@ class Interruption:
         deadline: of the client's call, on the clock of `time.monotonic`; None for none.
     """
 
-    __slots__ = ("_cancelled", "_deadline", "_text")
+    __slots__ = ("_cancelled_at", "_deadline", "_text")
 
     def __init__(self, deadline: float | None = None) -> None:
         self._deadline = deadline
         self._text = "Timeout error: the deadline of the call has passed"
-        self._cancelled = False
+        self._cancelled_at: float | None = None
 
     def cancel(self) -> None:
         """Note that nobody waits for the reply."""
-        self._cancelled = True
+        self._cancelled_at = monotonic()
 
     def limit(self, operation: str, timeout_s: float) -> None:
         """Stop after so many seconds from now, unless it is to stop earlier anyway."""
@@ -49,6 +49,12 @@ class Interruption:
             self._deadline = deadline
             self._text = f"Timeout error: Operation '{operation}' timed out after {timeout_s:g}s"
 
+    def overdue_s(self) -> float | None:
+        """Return for how long the work should have stopped; None when it need not."""
+        moments = [moment for moment in (self._cancelled_at, self._deadline) if moment is not None]
+        overdue_s = monotonic() - min(moments) if moments else 0.0
+        return overdue_s if overdue_s > 0 else None
+
     def check(self) -> None:
         """Raise if the work is to stop.
 
@@ -56,7 +62,7 @@ class Interruption:
             CallCancelledError: the client has gone.
             OperationTimeoutError: the time is over.
         """
-        if self._cancelled:
+        if self._cancelled_at is not None:
             msg = "the client has ended the call"
             raise CallCancelledError(msg)
         if self._deadline is not None and monotonic() > self._deadline:

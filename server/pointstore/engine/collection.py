@@ -211,7 +211,9 @@ class Collection:
             distinct = list(dict.fromkeys(ids))
             return [
                 record_of(view, point_id, slot, selectors)
-                for point_id, slot in interruption.checked(zip(distinct, view.slots_of(distinct), strict=True), _RECORDS_A_CHECK)
+                for point_id, slot in interruption.checked(
+                    zip(distinct, view.slots_of(distinct), strict=True), _RECORDS_A_CHECK
+                )
                 if slot is not None
             ]
 

@@ -13,6 +13,8 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from pointstore.core import interruption
 from pointstore.core.errors import OverloadedError, RequestError
 from pointstore.core.interruption import Interruption
@@ -36,6 +38,8 @@ REPLY_WEIGHT: Final = 2
 """Bytes in memory for a byte of a reply: itself and the transport's copy."""
 
 _LOOK_S: Final = 0.05
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class Credits:
@@ -148,6 +152,9 @@ class Admission:
                 abort(context, status_of(error))
             finally:
                 interruption.begin(None)
+                overdue_s = call.overdue_s()
+                if overdue_s is not None:
+                    _log.debug("interrupted", overdue_ms=round(overdue_s * 1000, 1))
             return reply
 
         return admit

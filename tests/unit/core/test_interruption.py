@@ -81,6 +81,14 @@ def test_another_threads_call_does_not_stop_own_work(call: Interruption) -> None
         interruption.check()
 
 
+def test_work_knows_for_how_long_it_should_have_stopped(call: Interruption) -> None:
+    assert call.overdue_s() is None
+    assert Interruption(monotonic() + 60).overdue_s() is None
+    assert 1 < (Interruption(monotonic() - 1).overdue_s() or 0) < 30
+    call.cancel()
+    assert 0 < (call.overdue_s() or 0) < 30
+
+
 def test_each_thread_has_its_own_call(call: Interruption) -> None:
     call.cancel()
     found: list[Interruption | None] = []

@@ -51,7 +51,7 @@ def filled(engine: Engine) -> Iterator[Collection]:
     collection = engine.collection("c")
     points: list[Point] = [(n, {"": dense(n, 1)}, {"n": n % 7, "a": [{"n": n % 3}]}) for n in range(POINTS)]
     write(collection, upsert(*points))
-    collection._self_index_points = POINTS + 1
+    collection.upkeep.self_index_points = POINTS + 1
     yield collection
     interruption.begin(None)
 
@@ -116,11 +116,11 @@ def test_exact_scan_looks_at_every_block(monkeypatch: pytest.MonkeyPatch, engine
 
 
 def test_filling_an_index_goes_on_where_it_was_left(filled: Collection) -> None:
-    filled._self_index_points = 0
+    filled.upkeep.self_index_points = 0
     interruption.begin(Countdown(3))
     with pytest.raises(CallCancelledError):
         filled.count(N_IS_1)
-    assert len(filled.unfilled_fields()) == 1
+    assert len(filled.upkeep.unfilled()) == 1
     interruption.begin(None)
     assert filled.count(N_IS_1) == len(range(1, POINTS, 7))
-    assert filled.unfilled_fields() == []
+    assert filled.upkeep.unfilled() == []
