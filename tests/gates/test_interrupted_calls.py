@@ -6,7 +6,7 @@ import random
 import re
 import statistics
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import grpc
 import lmdb
@@ -91,7 +91,7 @@ def start(stub: PointsStub, calls: Load, rng: random.Random) -> grpc.Future[obje
     methods = ((stub.Count, calls.nested), (stub.Scroll, calls.scroll), (stub.QueryBatch, calls.batch))
     method, request = rng.choice((*methods, (stub.Upsert, calls.upsert)))
     timeout_s = rng.uniform(0.001, 0.3) if rng.random() < 0.4 else TIMEOUT_S
-    return method.future(request, timeout=timeout_s)  # type: ignore[arg-type]
+    return cast("grpc.Future[object]", method.future(request, timeout=timeout_s))  # type: ignore[arg-type]
 
 
 def readers(server: Server) -> int:

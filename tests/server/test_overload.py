@@ -95,6 +95,48 @@ def test_reply_over_the_limit_is_told_size_limit_and_setting(start: Start) -> No
     )
 
 
+def test_reply_that_grows_beyond_the_limit_ends_early(start: Start) -> None:
+    grown: list[int] = []
+
+    def endless(_body: bytes, _context: grpc.ServicerContext) -> bytes:
+        while True:
+            interruption.grow(1000)
+            grown.append(1000)
+
+    code, text = failure(start(endless).future(b"", timeout=10))
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert text.startswith("Message too large: the reply has at least 1049000 bytes, the limit is 1048576 bytes")
+    assert sum(grown) == 1_048_000
+
+
+def test_replies_together_stay_within_the_memory(start: Start) -> None:
+    """They take credits while they grow, wait a while for each other's, and give back what they hold."""
+    lock, held, most = threading.Lock(), [0], [0]
+
+    def grow(_body: bytes, _context: grpc.ServicerContext) -> bytes:
+        mine = 0
+        try:
+            for _ in range(40):
+                interruption.grow(100_000)
+                mine += 100_000
+                with lock:
+                    held[0] += 100_000
+                    most[0] = max(most[0], held[0])
+                time.sleep(0.005)
+        finally:
+            with lock:
+                held[0] -= mine
+        return b"done"
+
+    call = start(grow, max_message_mb=8, request_memory_mb=16, threads=16, wait_max_s=20)
+    ends = [reply.exception(60) for reply in [call.future(b"", timeout=60) for _ in range(12)]]
+    assert all(end is None or "Overloaded: memory" in end.details() for end in ends)  # type: ignore[attr-defined]
+    assert None in ends
+    # A reply counts twice; each call may be one step ahead of its credits.
+    assert most[0] <= 8 * MIB + 12 * MIB
+    assert call(b"", timeout=30) == b"done"
+
+
 def test_call_beyond_the_line_is_refused_and_waiting_ones_are_served(start: Start) -> None:
     release = threading.Event()
 

@@ -2,7 +2,8 @@
 
 A transport begins an `Interruption` on the thread that executes a call; long loops in any layer pass `check` every so
 often, which costs a fraction of a microsecond and does nothing on a thread without a call. Work that must not stop in
-the middle, such as applying what is logged, does not check. It knows nothing about transports.
+the middle, such as applying what is logged, does not check. Reads that collect much say so with `grow`, which ends
+those whose reply nobody could send. It knows nothing about transports.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ class Interruption:
         if self._deadline is None or deadline < self._deadline:
             self._deadline = deadline
             self._text = f"Timeout error: Operation '{operation}' timed out after {timeout_s:g}s"
+
+    def grow(self, size: int) -> None:
+        """Note that the reply grows by so many bytes; a transport may object."""
 
     def overdue_s(self) -> float | None:
         """Return for how long the work should have stopped; None when it need not."""
@@ -114,6 +118,18 @@ def limit(operation: str, timeout_s: float) -> None:
     call = _local.call
     if call is not None:
         call.limit(operation, timeout_s)
+
+
+def grow(size: int) -> None:
+    """Note that the reply of the call that this thread executes grows by so many bytes.
+
+    Raises:
+        MessageTooLargeError: it could not be sent.
+        OverloadedError: there is no memory for it now.
+    """
+    call = _local.call
+    if call is not None:
+        call.grow(size)
 
 
 def checked(items: Iterable[_Item], stride: int = STRIDE) -> Iterator[_Item]:

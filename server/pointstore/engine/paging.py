@@ -62,11 +62,11 @@ def records_of(view: View, places: list[Place], selectors: Selectors) -> list[Re
     if selectors.payload != ALL_PAYLOAD:
         some = interruption.checked(places, _PIECES_A_CHECK)
         return [record_of(view, point_id, of_u64(place), selectors) for point_id, place in some]
-    payloads = [
-        payload
-        for stretch in interruption.stretches(places, _RECORDS_A_CHECK)
-        for payload in view.store.points.payloads_at(view.txn, stretch)
-    ]
+    payloads: list[bytes] = []
+    for stretch in interruption.stretches(places, _RECORDS_A_CHECK):
+        read = view.store.points.payloads_at(view.txn, stretch)
+        interruption.grow(sum(map(len, read)))
+        payloads += read
     if selectors.vectors.enable:
         return [
             Record(point_id, payload, view.vectors(of_u64(place), selectors.vectors))
@@ -79,9 +79,9 @@ def records_of(view: View, places: list[Place], selectors: Selectors) -> list[Re
 def record_of(view: View, point_id: PointId, slot: int, selectors: Selectors) -> Record:
     """Return a live point with what the selectors want of it."""
     vectors = view.vectors(slot, selectors.vectors)
-    if not selectors.payload.enable:
-        return Record(point_id, EMPTY, vectors)
-    return Record(point_id, view.payload(view.record(slot, point_id), selectors.payload), vectors)
+    payload = view.payload(view.record(slot, point_id), selectors.payload) if selectors.payload.enable else EMPTY
+    interruption.grow(len(payload))
+    return Record(point_id, payload, vectors)
 
 
 def _taken(scan: Iterator[Place], wanted: int) -> list[Place]:

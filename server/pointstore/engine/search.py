@@ -221,6 +221,8 @@ def _hits(view: View, slots: _Slots, scores: Floats, offset: int, selectors: Sel
         for record in view.store.points.records(view.txn, some)
     ]
     payloads = [view.payload(record, selectors.payload) for record in records] if selectors.payload.enable else None
+    if payloads is not None:
+        interruption.grow(sum(map(len, payloads)))
     vectors = (
         [view.vectors(slot, selectors.vectors) for slot in interruption.checked(places, _VECTORS_A_CHECK)]
         if selectors.vectors.enable

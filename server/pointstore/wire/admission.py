@@ -38,6 +38,8 @@ REPLY_WEIGHT: Final = 2
 """Bytes in memory for a byte of a reply: itself and the transport's copy."""
 
 _LOOK_S: Final = 0.05
+_STEP_BYTES: Final = 1 << 20
+_HOLDER_WAIT_S: Final = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -69,8 +71,12 @@ class Credits:
         """How many wait."""
         return len(self._line)
 
-    def take(self, cost: int) -> int:
+    def take(self, cost: int, *, wait_s: float | None = None) -> int:
         """Take credits, waiting for them if need be; return what is to be given back.
+
+        Args:
+            cost: how many.
+            wait_s: how long to wait, as everybody by default.
 
         Raises:
             OverloadedError: too many wait already, or it took too long.
@@ -87,7 +93,7 @@ class Credits:
             place = object()
             self._line.append(place)
             try:
-                self._wait(place, cost)
+                self._wait(place, cost, self._wait_s if wait_s is None else wait_s)
             finally:
                 self._line.remove(place)
                 self._changed.notify_all()
@@ -100,12 +106,12 @@ class Credits:
             self._held -= cost
             self._changed.notify_all()
 
-    def _wait(self, place: object, cost: int) -> None:
-        until = monotonic() + self._wait_s
+    def _wait(self, place: object, cost: int, wait_s: float) -> None:
+        until = monotonic() + wait_s
         while self._line[0] is not place or self._held + cost > self._budget:
             interruption.check()
             if monotonic() > until:
-                raise self._overloaded(cost, f"and stayed so for {self._wait_s:g} s")
+                raise self._overloaded(cost, f"and stayed so for {wait_s:g} s")
             self._changed.wait(_LOOK_S)
 
     def _overloaded(self, cost: int, why: str) -> OverloadedError:
@@ -113,6 +119,47 @@ class Credits:
             f"memory for requests is taken, {why}; this message needs {cost} of {self._budget} bytes "
             f"(setting request_memory_mb = {self._budget >> 20}), try again later"
         )
+
+
+class AdmittedCall(Interruption):
+    """A call with the credits that it holds for its reply, as far as that has grown.
+
+    Args:
+        deadline: on the clock of `time.monotonic`; None for none.
+        credits_: where they come from.
+        message_bytes: largest reply.
+    """
+
+    __slots__ = ("_credits", "_message_bytes", "_size", "held")
+
+    def __init__(self, deadline: float | None, credits_: Credits, message_bytes: int) -> None:
+        super().__init__(deadline)
+        self._credits = credits_
+        self._message_bytes = message_bytes
+        self._size = 0
+        self.held = 0
+
+    def grow(self, size: int) -> None:
+        """Take credits for what is collected for the reply.
+
+        Raises:
+            MessageTooLargeError: it will be larger than a reply may be.
+            OverloadedError: there are no credits.
+        """
+        self._size += size
+        check_size("reply", self._size, self._message_bytes, so_far=True)
+        if REPLY_WEIGHT * self._size - self.held > _STEP_BYTES:
+            self.hold(REPLY_WEIGHT * self._size)
+
+    def hold(self, cost: int) -> None:
+        """Hold so many credits.
+
+        Raises:
+            OverloadedError: there are not so many.
+        """
+        if cost > self.held:
+            # Who holds some already must not wait long for more: two of them could wait for each other.
+            self.held += self._credits.take(cost - self.held, wait_s=_HOLDER_WAIT_S if self.held else None)
 
 
 class Admission:
@@ -136,7 +183,8 @@ class Admission:
         def admit(body: bytes, context: ServicerContext) -> bytes:
             arrived()
             remaining = context.time_remaining()
-            call = Interruption(None if remaining is None else monotonic() + remaining)
+            deadline = None if remaining is None else monotonic() + remaining
+            call = AdmittedCall(deadline, self._credits, self._message_bytes)
             if not context.add_callback(call.cancel):
                 call.cancel()
             interruption.begin(call)
@@ -147,11 +195,13 @@ class Admission:
                 else:
                     reply = self._large(handler, body, context)
                 if len(reply) > SMALL_BYTES:
-                    self._leave(reply, context)
+                    self._leave(reply, call, context)
             except RequestError as error:
                 abort(context, status_of(error))
             finally:
                 interruption.begin(None)
+                if call.held:
+                    self._credits.give(call.held)
                 overdue_s = call.overdue_s()
                 if overdue_s is not None:
                     _log.debug("interrupted", overdue_ms=round(overdue_s * 1000, 1))
@@ -168,10 +218,11 @@ class Admission:
         finally:
             self._credits.give(cost)
 
-    def _leave(self, reply: bytes, context: ServicerContext) -> None:
-        """Take credits for a reply until the call has ended: a client may read it slowly."""
+    def _leave(self, reply: bytes, call: AdmittedCall, context: ServicerContext) -> None:
+        """Leave the credits of a reply to its way: a client may read it slowly."""
         check_size("reply", len(reply), self._message_bytes)
-        cost = self._credits.take(REPLY_WEIGHT * len(reply))
+        call.hold(REPLY_WEIGHT * len(reply))
+        cost, call.held = call.held, 0
         departure = self._transfers.leaving(context)
 
         def ended() -> None:

@@ -61,20 +61,22 @@ def unpack(body: bytes, size: int) -> bytes:
     return bytes(unpacked)
 
 
-def check_size(kind: str, size: int, limit: int) -> None:
+def check_size(kind: str, size: int, limit: int, *, so_far: bool = False) -> None:
     """Refuse a message beyond the limit.
 
     Args:
         kind: what it is, for the text.
         size: its bytes.
         limit: most bytes.
+        so_far: it is still growing.
 
     Raises:
         MessageTooLargeError: it is larger.
     """
     if size > limit:
+        least = "at least " if so_far else ""
         raise MessageTooLargeError(
-            f"the {kind} has {size} bytes, the limit is {limit} bytes (setting max_message_mb = {limit >> 20})"
+            f"the {kind} has {least}{size} bytes, the limit is {limit} bytes (setting max_message_mb = {limit >> 20})"
         )
 
 
