@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qdrant_grpc import points_pb2, qdrant_common_pb2
+from qdrant_grpc import points_pb2
 from tests.wire.points_calls import (
     ABSENT_ID,
     ACKNOWLEDGED,
@@ -410,12 +410,12 @@ def test_missing_points(dense: Calls, method: str, request_text: str, point_id: 
 
 @pytest.mark.parametrize(("levels", "accepted"), [(45, True), (60, False)])
 def test_depth_of_a_filter(dense: Calls, levels: int, accepted: bool) -> None:  # noqa: FBT001
-    condition = qdrant_common_pb2.Filter()
+    request = points_pb2.CountPoints(collection_name=dense.name)
+    condition = request.filter
+    condition.SetInParent()
     for _ in range(levels):
-        outer = qdrant_common_pb2.Filter()
-        outer.must.add().filter.CopyFrom(condition)
-        condition = outer
-    request = points_pb2.CountPoints(collection_name=dense.name, filter=condition)
+        condition = condition.must.add().filter
+    condition.SetInParent()
     if accepted:
         assert dense.call("Count", request).result.count == 2
     else:
