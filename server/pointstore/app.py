@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 import structlog
 
+from pointstore.core.heap import share_arenas
 from pointstore.supervisor import DRAIN_MARGIN_S, READY_LINE
 from pointstore.wire.admission import Admission, Credits
 from pointstore.wire.call_pool import CallPool, CallTable
@@ -171,6 +172,7 @@ def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int
     from pointstore.wire.table import build_methods
     from qdrant_grpc import POOL
 
+    share_arenas()
     # First of all: threads started later inherit the core.
     core = settings.core_of(index)
     if core is not None and hasattr(os, "sched_setaffinity"):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAME = "uploaded"
 DIM = 1024
 POINTS = 256
-BUDGET_MB = 64
+BUDGET_MB = 96
 SLACK_MB = 150
 """Besides requests: threads, snapshots, what the allocator keeps."""
 FEW = 8
