@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 
-.PHONY: run test lint types proto proto-check pytest gates gate interop bench bench-service bench-filters demo crash differential clean
+.PHONY: run test lint types proto proto-check proto-dist proto-baseline pytest gates gate interop bench bench-service bench-filters demo crash differential clean
 
 run: $(RUN)
 	$(BIN)/pointstore serve --data-dir ./data
@@ -42,6 +42,14 @@ proto: $(DEV)
 
 proto-check: $(DEV)
 	$(BIN)/python scripts/generate_proto.py --check
+
+# dist/pointstore-proto-VERSION.tar.gz: the contract for users of other languages.
+proto-dist: $(DEV)
+	$(BIN)/python scripts/proto_dist.py
+
+# The contract as published from now on; `make interop` refuses changes that break it.
+proto-baseline: $(DEV)
+	$(BIN)/python scripts/proto_dist.py --baseline
 
 bench: $(DEV)
 	$(BIN)/python -m scripts.bench

@@ -66,7 +66,7 @@ def is_alive(pid: int) -> bool:
 class Server:
     """A server under test: the supervisor's process, its children, its data directory.
 
-    `address` (`127.0.0.1:port`) changes with every start: the port is a free one.
+    `address` (`127.0.0.1:port`) changes with every start that is not given the port: it is a free one.
     """
 
     def __init__(self, data_dir: Path, *, workers: int, environment: Mapping[str, str]) -> None:
@@ -99,9 +99,9 @@ class Server:
         """What all processes have written to standard error, from all starts."""
         return self.log_path.read_text()
 
-    def start(self) -> None:
-        """Start the server and wait for its serving line."""
-        command = [sys.executable, "-m", "pointstore", "serve", "--port", "0", "--workers", str(self._workers)]
+    def start(self, port: int = 0) -> None:
+        """Start the server, by default on a free port, and wait for its serving line."""
+        command = [sys.executable, "-m", "pointstore", "serve", "--port", str(port), "--workers", str(self._workers)]
         with self.log_path.open("a") as log:
             self._process = subprocess.Popen(
                 [*command, "--data-dir", str(self.data_dir)],
@@ -169,12 +169,12 @@ class Server:
         """Wait until no process holds the data directory."""
         wait_until(lambda: not self._is_held(), "the data directory is free", STOP_TIMEOUT_S)
 
-    def restart(self) -> None:
+    def restart(self, port: int = 0) -> None:
         """Start again on the same data, after an orderly end if the server still runs."""
         if self.process.poll() is None:
             self.terminate()
         self.wait_for_release()
-        self.start()
+        self.start(port)
 
     def close(self) -> None:
         """End whatever still runs, by force after a while."""

@@ -1,8 +1,8 @@
 """Data directories that earlier versions wrote open and answer; those of unknown formats are refused.
 
-`tests/fixtures/format-1.tar.gz` was written by `python -m tests.test_formats`. Once a version with a format number is
-released, its fixture is never written again: who changes the format gives it a new number, a new fixture and code that
-reads the old one.
+`tests/fixtures/format-2.tar.gz` was written by `python -m tests.test_formats`, those of lower numbers by the versions
+that wrote these formats. A fixture is never written again: who changes the format gives it a new number, a new fixture
+and code that reads or migrates the old one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from tests.building import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FIXTURE = Path(__file__).parent / "fixtures" / "format-1.tar.gz"
+FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("format-*.tar.gz"))
 _UUID = "550e8400-e29b-41d4-a716-446655440000"
 
 
@@ -94,12 +94,17 @@ def pack(archive: Path) -> None:
                 tar.add(path, path.relative_to(directory), recursive=False)
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    """Return the fixture, unpacked and prepared as a start does."""
-    with tarfile.open(_FIXTURE) as tar:
-        tar.extractall(tmp_path, filter="data")
-    recover(tmp_path, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+def unpack(fixture: Path, target: Path) -> None:
+    """Unpack a fixture and prepare it as a start does."""
+    with tarfile.open(fixture) as tar:
+        tar.extractall(target, filter="data")
+    recover(target, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+
+
+@pytest.fixture(params=FIXTURES, ids=lambda path: path.name)
+def data_dir(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return each of the fixtures, unpacked and prepared as a start does."""
+    unpack(request.param, tmp_path)
     return tmp_path
 
 
@@ -110,7 +115,7 @@ def engine(data_dir: Path) -> Iterator[Engine]:
         yield opened
 
 
-def test_format_1_opens_and_answers(engine: Engine) -> None:
+def test_every_format_opens_and_answers(engine: Engine) -> None:
     assert engine.collection_names() == ["empty", "everything"]
     collection = engine.collection("alias")
     assert (collection.name, collection.count(None), engine.collection("empty").count(None)) == ("everything", 11, 0)
@@ -128,7 +133,7 @@ def test_format_1_opens_and_answers(engine: Engine) -> None:
     assert [(format_point_id(hit.point_id), hit.score) for hit in hits] == [("3", 30.0), ("9", 9.0), ("8", 8.0)]
 
 
-def test_format_1_can_be_written(engine: Engine) -> None:
+def test_every_format_can_be_written(engine: Engine) -> None:
     collection = engine.collection("everything")
     assert write(collection, upsert((1, {"": dense(100, 0)}, {"new": True})))[0].seq == 7
     seal(collection)
@@ -139,8 +144,8 @@ def test_an_unknown_format_of_a_collection_is_refused(data_dir: Path) -> None:
     with running_engine(data_dir) as engine:
         store = engine.collection("everything")._store
         with store.write() as txn:
-            txn.put(keys.FORMAT, keys.seal(keys.u64(99)), db=store.meta._database)
-    text = "data format 99 is not supported by this version, which writes format 1"
+            txn.put(keys.FORMAT, keys.seal(b"", keys.u64(99)), db=store.meta._database)
+    text = "data format 99 is not supported by this version, which writes format 2"
     with running_engine(data_dir) as engine, pytest.raises(StorageError, match=text):
         engine.collection("everything")
     recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
@@ -154,12 +159,12 @@ def test_an_unknown_format_of_the_catalog_is_refused(data_dir: Path) -> None:
     with running_engine(data_dir) as engine:
         catalog = engine._catalog
         with catalog._environment.write() as txn:
-            txn.put(b"format", keys.seal(keys.u64(99)), db=catalog._node)
-    with pytest.raises(StorageError, match="catalog format 99 is not supported by this version, which writes 1"):
+            txn.put(b"format", keys.seal(b"", keys.u64(99)), db=catalog._node)
+    with pytest.raises(StorageError, match="catalog format 99 is not supported by this version, which writes format 2"):
         recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
     with pytest.raises(StorageError, match="catalog format 99 is not supported"):
         Engine(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
 
 
 if __name__ == "__main__":
-    pack(_FIXTURE)
+    pack(FIXTURES[-1])

@@ -25,6 +25,7 @@ app: Final = typer.Typer(
 
 _ControlFd = Annotated[int, typer.Option(help="Pipe whose end means that the supervisor is gone.")]
 _ReadyFd = Annotated[int, typer.Option(help="Pipe that takes the ready line.")]
+_After = Annotated[str | None, typer.Option(help="What ended the process that tried this before.")]
 _GateFd = Annotated[int, typer.Option(help="Pipe whose end allows to open the data directory.")]
 
 
@@ -59,14 +60,37 @@ def version() -> None:
 
 
 @app.command(hidden=True)
-def recover(control_fd: _ControlFd, ready_fd: _ReadyFd, gate_fd: _GateFd) -> None:  # noqa: ARG001  as every child
+def recover(
+    control_fd: _ControlFd,  # noqa: ARG001  as every child
+    ready_fd: _ReadyFd,  # noqa: ARG001
+    gate_fd: _GateFd,  # noqa: ARG001
+    after: _After = None,
+) -> None:
     """Repair what a crash left, before the workers start."""
     settings = _child_settings("recover")
     from pointstore.app import run_recovery
     from pointstore.core.errors import StorageError
 
     try:
-        run_recovery(settings)
+        run_recovery(settings, after=after)
+    except StorageError as error:
+        _refuse(error.message)
+
+
+@app.command(hidden=True)
+def recheck(
+    control_fd: _ControlFd,  # noqa: ARG001  as every child
+    ready_fd: _ReadyFd,  # noqa: ARG001
+    gate_fd: _GateFd,  # noqa: ARG001
+    after: _After = None,
+) -> None:
+    """Look for the damage that ended another process."""
+    settings = _child_settings("recheck")
+    from pointstore.app import run_recheck
+    from pointstore.core.errors import StorageError
+
+    try:
+        run_recheck(settings, after=after)
     except StorageError as error:
         _refuse(error.message)
 

@@ -84,11 +84,13 @@ class Settings(BaseSettings):
     """GiB of address space, not of disk, reserved for the LMDB map of one collection: its largest possible size."""
     catalog_map_size_gb: float = Field(default=8, gt=0, le=1024)
     """GiB of address space reserved for the LMDB map of the catalog."""
+    start_check_s: float = Field(default=1.0, ge=0, le=86_400)
+    """Seconds of a start for verifying the stores of all collections; about a million records each."""
     max_message_mb: int = Field(default=256, ge=1, le=2047)
     """MiB of the largest request (decompressed) and reply message; a larger one is refused (RESOURCE_EXHAUSTED)."""
     request_memory_mb: int = Field(default=1024, ge=16, le=1 << 20)
     """MiB of memory that one worker spends on requests and replies at the same time; larger messages wait, then are
-    refused (RESOURCE_EXHAUSTED). A request is counted four times, a reply twice: so much they are in memory."""
+    refused (RESOURCE_EXHAUSTED). A request counts eight times its size, a reply three times: so much memory they take."""
     max_concurrent_streams: int = Field(default=1024, ge=1, le=1 << 20)
     """Calls in flight on one connection; the client's library holds back the rest."""
     max_connections: int = Field(default=4096, ge=1, le=1 << 20)

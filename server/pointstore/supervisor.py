@@ -37,6 +37,11 @@ DRAIN_MARGIN_S: Final = 5.0
 _OPTIMIZER_DRAIN_S: Final = 2.0
 _DRAIN_LOOK_S: Final = 0.05
 
+_DAMAGE: Final = frozenset(
+    {signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGALRM}
+)
+"""Signals that end a process which follows damaged data, or is kept busy by it for longer than it may be."""
+
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -94,6 +99,7 @@ class Supervisor:
         self._policy = policy
         self._workers = [_Child(f"worker-{i}", ("worker", str(i))) for i in range(settings.workers)]
         self._optimizer = _Child("optimizer", ("optimizer",))
+        self._recheck = _Child("recheck", ("recheck",))
         self._stop_requested = False
         self._announced = False
         self._selector = selectors.DefaultSelector()
@@ -151,19 +157,30 @@ class Supervisor:
         recovery = _Child("recover", ("recover",))
         for child in (recovery, *self._workers, self._optimizer):
             self._spawn(child)
-        assert recovery.process is not None
-        while (status := recovery.process.poll()) is None:
-            if self._stop_requested:
-                # Recovery is repeatable, so an impatient operator need not wait for its end.
-                recovery.process.kill()
-                recovery.process.wait()
-                break
-            self._wait(None)
-        self._bury(recovery)
+        status = self._end_of(recovery)
+        while _is_damage(status):
+            # It has noted what it was at, and goes on without that.
+            _log.error("recovery died, probably of damaged data; trying again", ended_with=_describe(status))
+            recovery = _Child("recover", ("recover", "--after", _describe(status)))
+            self._spawn(recovery)
+            status = self._end_of(recovery)
         if status:
             message = f"recovery of data directory {self._settings.data_dir} failed ({_describe(status)})"
             raise _GaveUpError(message)
         os.close(self._gate_write_fd)
+
+    def _end_of(self, child: _Child) -> int:
+        """Wait for the end of a child and return its status, 0 when a stop is requested meanwhile."""
+        assert child.process is not None
+        while (status := child.process.poll()) is None:
+            if self._stop_requested:
+                # Recovery is repeatable, so an impatient operator need not wait for its end.
+                child.process.kill()
+                child.process.wait()
+                break
+            self._wait(None)
+        self._bury(child)
+        return status or 0
 
     def _supervise(self, address: str) -> None:
         """Start everything and keep it running until a stop is requested."""
@@ -171,6 +188,7 @@ class Supervisor:
         while not self._stop_requested:
             for child in children:
                 self._attend(child)
+            self._attend_recheck()
             if not self._announced and all(worker.ready for worker in self._workers):
                 self._announced = True
                 self._announce(address)
@@ -190,8 +208,12 @@ class Supervisor:
         if status is None:
             return
         self._bury(child)
+        if _is_damage(status) and self._recheck.process is None:
+            self._recheck.arguments = ("recheck",)
+            self._spawn(self._recheck)
         deaths = child.count_death(now, self._policy.window_s)
-        if deaths >= self._policy.deaths_max:
+        # While the cause is looked for, a death says nothing new.
+        if deaths >= self._policy.deaths_max and self._recheck.process is None:
             message = (
                 f"{child.name} died {deaths} times within {self._policy.window_s:.0f} s, "
                 f"the last time with {_describe(status)}; giving up"
@@ -200,6 +222,18 @@ class Supervisor:
         delay_s = self._policy.delay_s(deaths)
         child.restart_at = now + delay_s
         _log.warning("child died", child=child.name, ended_with=_describe(status), restart_in_s=round(delay_s, 3))
+
+    def _attend_recheck(self) -> None:
+        """Notice that the search for damage has ended, or died of what it looked for."""
+        status = None if self._recheck.process is None else self._recheck.process.poll()
+        if status is None:
+            return
+        self._bury(self._recheck)
+        if _is_damage(status):
+            self._recheck.arguments = ("recheck", "--after", _describe(status))
+            self._spawn(self._recheck)
+        elif status:
+            _log.error("the search for damage failed", ended_with=_describe(status))
 
     def _became_ready(self, child: _Child) -> bool:
         """Return True once, when the process has reported that it is ready."""
@@ -264,7 +298,7 @@ class Supervisor:
 
     def _drain(self) -> None:
         """End all children: ask, wait for the calls in flight, then insist."""
-        children = [*self._workers, self._optimizer]
+        children = [*self._workers, self._optimizer, self._recheck]
         for child in children:
             self._close_ready_pipe(child)
             if child.process is not None:
@@ -273,7 +307,7 @@ class Supervisor:
         deadline = started + self._settings.lame_duck_s + self._settings.grace_s + DRAIN_MARGIN_S
         while alive := [child for child in children if child.process is not None]:
             late = time.monotonic() >= deadline
-            if all(child is self._optimizer for child in alive):
+            if all(child is self._optimizer or child is self._recheck for child in alive):
                 late = late or time.monotonic() >= started + _OPTIMIZER_DRAIN_S
             for child in alive:
                 self._end(child, by_force=late)
@@ -301,6 +335,10 @@ class Supervisor:
             if key.fd == self._wakeup_fd:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wakeup_fd, 4096)
+
+
+def _is_damage(status: int) -> bool:
+    return -status in _DAMAGE
 
 
 def _describe(status: int) -> str:

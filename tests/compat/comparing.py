@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 from qdrant_client.conversions import common_types as types
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Sequence
-
-    from qdrant_client import QdrantClient
+    from collections.abc import Callable, Iterator, Sequence
 
 EUCLID, COSINE, DOT, MANHATTAN, SPARSE, MULTI = "euclid", "cosine", "dot", "manhattan", "sparse", "multi"
 DENSE = {
@@ -25,6 +24,19 @@ DENSE = {
     MANHATTAN: (4, models.Distance.MANHATTAN),
 }
 NAMES = (*DENSE, SPARSE, MULTI)
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[QdrantClient]:
+    """Open a client that speaks gRPC to a server; nothing listens on the HTTP port."""
+    host, _, port = address.rpartition(":")
+    client = QdrantClient(
+        host=host, grpc_port=int(port), port=1, prefer_grpc=True, check_compatibility=False, timeout=30
+    )
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def create_mixed(client: QdrantClient, name: str) -> None:
@@ -89,13 +101,16 @@ def comparable(value: object) -> object:
         case models.ScoredPoint():
             return ("hit", value.id, value.score, value.payload or {}, comparable(value.vector))
         case models.Record():
-            return ("point", value.id, value.payload or {}, comparable(value.vector))
+            return ("point", value.id, value.payload or {}, comparable(value.vector), value.order_value)
         case models.SparseVector():
             return ("sparse", dict(sorted(zip(value.indices, value.values, strict=True))))
         case models.UpdateResult():
             return ("update", value.status)
         case types.QueryResponse():
             return comparable(value.points)
+        case types.FacetResponse():
+            # Equally frequent values come in any order.
+            return sorted((hit.count, str(hit.value)) for hit in value.hits)
         case types.CountResult():
             return value.count
         case dict():
@@ -106,20 +121,20 @@ def comparable(value: object) -> object:
             return value
 
 
-def same(left: object, right: object) -> bool:
-    """Compare plain data; floats as float32 allows."""
+def same(left: object, right: object, tolerance: float = 2e-5) -> bool:
+    """Compare plain data; floats as float32 allows, or another relative and absolute tolerance."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, float) or isinstance(right, float):
         return (
             isinstance(left, float | int)
             and isinstance(right, float | int)
-            and math.isclose(left, right, rel_tol=2e-5, abs_tol=2e-5)
+            and math.isclose(left, right, rel_tol=tolerance, abs_tol=tolerance)
         )
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(same(left[key], right[key], tolerance) for key in left)
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
-        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+        return len(left) == len(right) and all(same(a, b, tolerance) for a, b in zip(left, right, strict=True))
     return left == right
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from qdrant_client import QdrantClient
 
+from tests.compat.comparing import connected
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,12 +21,8 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def remote(shared_server: Server) -> Iterator[QdrantClient]:
     """Return a client that speaks gRPC to a server with two workers; nothing listens on the HTTP port."""
-    host, _, port = shared_server.address.rpartition(":")
-    client = QdrantClient(
-        host=host, grpc_port=int(port), port=1, prefer_grpc=True, check_compatibility=False, timeout=30
-    )
-    yield client
-    client.close()
+    with connected(shared_server.address) as client:
+        yield client
 
 
 @pytest.fixture

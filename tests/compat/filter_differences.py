@@ -6,13 +6,14 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pointstore.core.fields import FieldSchema, FieldType
-from pointstore.core.filter import Condition, DatetimeRange, Field, Filter, IsNull, Leaf, Nested, Range, leaves
+from pointstore.core.filter import Check, Condition, DatetimeRange, Field, Filter, IsNull, Leaf, Nested, Range, leaves
 from pointstore.core.path import Each, Path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DOUBLES_EXACT = 2.0**53
+_INTEGERS_END = 2.0**63
 _ORDERED = {FieldType.INTEGER, FieldType.FLOAT, FieldType.DATETIME}
 
 
@@ -50,6 +51,15 @@ def _differs(leaf: Leaf, base: Path | None, indexes: Mapping[str, FieldSchema]) 
             # Its indexes of instants and of numbers answer ranges of each other, in microseconds.
             kind = indexes[str(path)].type
             crossed = Range if kind is FieldType.DATETIME else DatetimeRange
+            if kind is FieldType.INTEGER and any(_beyond_integers(check) for check in checks):
+                return True
             return kind in _ORDERED and any(isinstance(check, crossed) for check in checks)
         case _:
             return False
+
+
+def _beyond_integers(check: Check) -> bool:
+    """Return whether a range is open at a bound that no integer reaches: its integer indexes leave out the last one."""
+    if not isinstance(check, Range):
+        return False
+    return (check.lt is not None and check.lt >= _INTEGERS_END) or (check.gt is not None and check.gt < -_INTEGERS_END)

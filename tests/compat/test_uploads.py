@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import numpy as np
 import pytest
-from qdrant_client import AsyncQdrantClient, models
+from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from tests.compat.comparing import assert_same, create_mixed, point, point_ids, random_point, random_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from qdrant_client import QdrantClient
+    from collections.abc import Callable, Iterator
 
 COUNT = 500
 
@@ -96,6 +97,64 @@ def test_upload_collection(remote: QdrantClient, name: str, parallel: int) -> No
     np.testing.assert_array_equal(np.array([record.vector for record in records], np.float32), rows)
     hits = remote.query_points(name, rows[77], limit=3).points
     assert (hits[0].id, hits[0].score) == (77, 0.0)
+    remote.delete_collection(name)
+
+
+def test_batches_are_taken_lazily(remote: QdrantClient, name: str) -> None:
+    """When a point is made, all batches but the last are stored: the client never holds more than it sends."""
+    batch, stored = 10, []
+
+    def lazily() -> Iterator[models.PointStruct]:
+        for n in range(5 * batch):
+            if n % batch == 0:
+                stored.append(remote.count(name).count)
+            yield point(n, [1, n, 0, 0])
+
+    create_plain(remote, name)
+    remote.upload_points(name, lazily(), batch_size=batch, wait=True)
+    assert all(count >= (turn - 1) * batch for turn, count in enumerate(stored))
+    assert remote.count(name).count == 5 * batch
+    remote.delete_collection(name)
+
+
+class Flaky(grpc.GenericRpcHandler):
+    """Forward calls to a server, but answer the first so many with `UNAVAILABLE`."""
+
+    def __init__(self, target: grpc.Channel, refusals: int) -> None:
+        self._target = target
+        self._left = refusals
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """Handle any method: bytes in, bytes out."""
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._target.unary_unary(handler_call_details.method)
+
+        def forward(request: bytes, context: grpc.ServicerContext) -> bytes:
+            if self._left > 0:
+                self._left -= 1
+                context.abort(grpc.StatusCode.UNAVAILABLE, "come again")
+            return call(request)
+
+        return grpc.unary_unary_rpc_method_handler(forward)
+
+
+@pytest.mark.parametrize(("refusals", "max_retries", "arrives"), [(2, 3, True), (3, 2, False)])
+def test_batches_are_sent_again(
+    remote: QdrantClient, name: str, refusals: int, max_retries: int, *, arrives: bool
+) -> None:
+    """A batch that is refused for the moment arrives within `max_retries`, once."""
+    create_plain(remote, name)
+    points = [point(n, [1, n, 0, 0]) for n in range(20)]
+    with grpc.insecure_channel(f"127.0.0.1:{grpc_port(remote)}") as channel:
+        proxy = grpc.server(ThreadPoolExecutor(2), handlers=[Flaky(channel, refusals)])
+        port = proxy.add_insecure_port("127.0.0.1:0")
+        proxy.start()
+        client = QdrantClient(host="127.0.0.1", grpc_port=port, port=1, prefer_grpc=True, check_compatibility=False)
+        refused = contextlib.nullcontext() if arrives else pytest.raises(grpc.RpcError, match="come again")
+        with pytest.warns(UserWarning, match="Retrying"), refused:
+            client.upload_points(name, points, batch_size=8, max_retries=max_retries, wait=True)
+        client.close()
+        proxy.stop(None).wait()
+    assert remote.count(name).count == (len(points) if arrives else 0)
     remote.delete_collection(name)
 
 

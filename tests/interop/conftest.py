@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def toolchain() -> Toolchain:
     """Skip the test unless every program is on the path: `toolchain("cargo", "rustc")`."""
 
@@ -68,15 +68,19 @@ def cache_dir() -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def workspace(cache_dir: Path) -> Iterator[Workspace]:
     """Return where to build: `workspace("rust")` is a copy of tests/interop/rust that keeps what builds leave in it.
 
-    `workspace("rust", source)` copies another folder. Only this test uses the copy until it ends.
+    `workspace("rust", source)` copies another folder. Only this module's tests use the copy until they have ended.
     """
+    prepared: set[str] = set()
     with contextlib.ExitStack() as held:
 
         def prepare(name: str, source: Path | None = None) -> Path:
+            if name in prepared:
+                return cache_dir / name
+            prepared.add(name)
             lock = held.enter_context((cache_dir / f"{name}.lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
             folder = cache_dir / name
@@ -141,7 +145,7 @@ def execute(
     return output
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run() -> Run:
     """Run a command: `run(["go", "build"], cwd=..., environment=...)` returns its output or fails the test."""
 
@@ -152,6 +156,23 @@ def run() -> Run:
             pytest.fail(str(error), pytrace=False)
 
     return checked
+
+
+@pytest.fixture(scope="module")
+def installed(toolchain: Toolchain, workspace: Workspace, run: Run) -> Callable[[str], Path]:
+    """Copy a folder of JavaScript and install its packages: `installed("js")` returns where."""
+
+    def install(name: str) -> Path:
+        toolchain("node", "npm")
+        folder = workspace(name)
+        lock = (folder / "package-lock.json").read_bytes()
+        stamp = folder / "node_modules" / ".installed-lock"
+        if not stamp.exists() or stamp.read_bytes() != lock:
+            run(["npm", "ci"], cwd=folder)
+            stamp.write_bytes(lock)
+        return folder
+
+    return install
 
 
 @pytest.fixture

@@ -91,6 +91,11 @@ class Calls:
         error: Any = caught.value
         return error.code().name, error.details()
 
+    def reply(self, path: str, body: bytes) -> bytes:
+        """Send bytes as they are; return those of the reply."""
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(path)
+        return call(body)
+
     def raw(self, path: str, body: bytes) -> tuple[str, str]:
         """Send bytes as they are; return the code's name, and the text of a refusal."""
         try:

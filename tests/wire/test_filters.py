@@ -213,6 +213,17 @@ def test_malformed_filters_within_a_batch(cities: Calls, method: str) -> None:
         operation = with_filter(WRITES[method][1], condition)
         refusal = cities.refused("UpdateBatch", f"operations {{ {operation} }}", wait=True)
         assert refusal == ("INVALID_ARGUMENT", text)
+    # Batches are not validated, so the reasons come without a path; those of instants are the conversion's.
+    before = list(cities.get(*CITIES))
+    for condition, part in INVALID:
+        inner = f"nested {{ key: 'a' filter {{ {condition} }} }}"
+        deep = must_not(f"filter {{ min_should {{ min_count: 1 conditions {{ {inner} }} }} }}")
+        for each in (condition, deep):
+            operation = with_filter(WRITES[method][1], each)
+            code, text = cities.refused("UpdateBatch", f"operations {{ {operation} }}", wait=True)
+            assert code == "INVALID_ARGUMENT"
+            assert text.startswith("Unable to parse timestamp: ") if "datetime" in condition else text == part
+    assert list(cities.get(*CITIES)) == before
 
 
 # SipHash-2-4 of the ids, without a key.

@@ -36,7 +36,7 @@ from pointstore.engine.strict import Searches
 from pointstore.storage.catalog import Catalog, Names
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import sync_directory
-from pointstore.storage.layout import CATALOG, COLLECTIONS
+from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
 
 _REMOVED = ".removed-"
 
@@ -197,8 +197,8 @@ class Engine:
         return names
 
     def _forget(self, names: Names) -> None:
-        """Let go of dropped collections; their files close with the last request that uses them."""
-        present = set(names.collections.values())
+        """Let go of dropped and quarantined collections; their files close with the last request that uses them."""
+        present = {uid for uid in names.collections.values() if not (self._root / uid / QUARANTINE).exists()}
         with self._opening:
             for uid in self._open.keys() - present:
                 del self._open[uid]

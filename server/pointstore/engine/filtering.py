@@ -42,7 +42,7 @@ from pointstore.engine.full_text import text_lookup
 from pointstore.engine.view import View
 from pointstore.index import slots as slot_sets
 from pointstore.index.slots import Bits
-from pointstore.storage.points import of_slot_keys
+from pointstore.storage.points import check_places, of_slot_keys
 
 _PAYLOADS_A_CHECK = 32
 
@@ -94,8 +94,9 @@ class Evaluation:
                 return self._having(name)
             case Slice():
                 points = interruption.checked(self._view.store.points.scan(self._view.txn, None))
-                places = [place for point_id, place in points if condition.contains(point_id)]
-                return slot_sets.bits_of(of_slot_keys(places), self._live.size << 3)
+                places = [place for place in points if condition.contains(place[0])]
+                check_places(places)
+                return slot_sets.bits_of(of_slot_keys(slot for _, slot in places), self._live.size << 3)
             case Nested():
                 return self.checked(condition, self._live)
             case Field() | ValuesCount() | IsEmpty() | IsNull():

@@ -18,11 +18,10 @@ from pointstore.core.query import ALL_PAYLOAD, Record, Selectors
 from pointstore.engine.view import View
 from pointstore.index import slots as slot_sets
 from pointstore.index.slots import Bits
-from pointstore.storage.keys import of_u64
-from pointstore.storage.points import SlotKey, of_slot_keys, slot_keys
+from pointstore.storage.points import SlotKey, check_places, of_slot_keys, slot_in, slot_keys
 
 Place = tuple[PointId, SlotKey]
-"""A live point: its id and slot."""
+"""A live point: its id and slot, as `Points.scan` yields them."""
 
 _BATCH_MAX = 8192
 _RECORDS_A_CHECK = 1024
@@ -59,9 +58,12 @@ def places_in_order(
 
 def records_of(view: View, places: list[Place], selectors: Selectors) -> list[Record]:
     """Return the points at some places with what the selectors want of them."""
+    if not selectors.payload.enable:
+        # Otherwise the payload's record tells whether it is that of the id.
+        check_places(places)
     if selectors.payload != ALL_PAYLOAD:
         some = interruption.checked(places, _PIECES_A_CHECK)
-        return [record_of(view, point_id, of_u64(place), selectors) for point_id, place in some]
+        return [record_of(view, point_id, slot_in(place), selectors) for point_id, place in some]
     payloads: list[bytes] = []
     for stretch in interruption.stretches(places, _RECORDS_A_CHECK):
         read = view.store.points.payloads_at(view.txn, stretch)
@@ -69,7 +71,7 @@ def records_of(view: View, places: list[Place], selectors: Selectors) -> list[Re
         payloads += read
     if selectors.vectors.enable:
         return [
-            Record(point_id, payload, view.vectors(of_u64(place), selectors.vectors))
+            Record(point_id, payload, view.vectors(slot_in(place), selectors.vectors))
             for (point_id, place), payload in interruption.checked(zip(places, payloads, strict=True), _PIECES_A_CHECK)
         ]
     # Without the constructor's call: whole payloads are what a scroll of everything is about.
@@ -105,6 +107,7 @@ def _followed(view: View, matching: Bits, start: PointId | None, wanted: int) ->
         batch = list(islice(scan, size))
         if not batch:
             break
+        check_places(batch)
         among = slot_sets.test(matching, of_slot_keys([place for _, place in batch]))
         found += [batch[i] for i in np.flatnonzero(among).tolist()]
         size = min(2 * size, _BATCH_MAX)

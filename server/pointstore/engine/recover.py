@@ -1,66 +1,141 @@
 """What a start does before any worker runs: remove what a crash left behind, check what must not be trusted.
 
 The state needs no replay: an operation is applied in the transaction that logs it. What remains are directories that no
-transaction published, and files whose bits may have rotted: a damaged index is deleted and built again, damaged rows
-quarantine their collection (a marker file with the reason), so that the others serve and nothing crashes in a loop.
+transaction published, and files whose bits may have rotted. Stores are verified page by page and record by record for
+as long as a start may take, segment files whole; a damaged index is deleted and built again, anything else that is
+damaged quarantines its collection (a marker file with the reason), so that the others serve and nothing crashes in a
+loop.
+
+A process of its own runs this. Should it die of the damage in spite of all, it has noted what it was at, and is started
+again with the cause of its death.
 """
 
 from __future__ import annotations
 
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
-from pointstore.core.errors import StorageError
+from pointstore.core.errors import CorruptionError, StorageError
 from pointstore.core.failpoint import visit
+from pointstore.engine.progress import Progress, ignore
 from pointstore.storage.catalog import Catalog
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
+from pointstore.storage.migration import migrate_catalog, migrate_collection
+from pointstore.storage.pages import DATA_FILE
 from pointstore.storage.segments import remove_orphans, repair_segment
+from pointstore.storage.verify import verify_catalog, verify_collection
+
+CHECK_S = 1.0
+"""Seconds for the verification of all stores together, unless the settings say otherwise."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def recover(data_dir: Path, *, map_size: int, catalog_map_size: int) -> None:
+def recover(  # noqa: PLR0913  settings
+    data_dir: Path,
+    *,
+    map_size: int,
+    catalog_map_size: int,
+    check_s: float = CHECK_S,
+    after: str | None = None,
+    limit: Callable[[int], object] = ignore,
+) -> None:
     """Prepare a data directory that no other process uses.
 
+    Args:
+        data_dir: created when missing.
+        map_size: bound of one collection's store in bytes.
+        catalog_map_size: bound of the catalog in bytes.
+        check_s: seconds for the verification of all stores together.
+        after: what ended the process that tried before, if it died of that: what it was at is quarantined.
+        limit: is told the seconds that the next step may take; `signal.alarm` in a process of its own.
+
     Raises:
-        StorageError: the catalog cannot be read.
+        StorageError: the catalog cannot be used.
     """
     root = data_dir / COLLECTIONS
+    progress = Progress(data_dir, after, limit)
     root.mkdir(parents=True, exist_ok=True)
-    catalog = Catalog(data_dir / CATALOG, catalog_map_size)
-    collections = catalog.names(None).collections
-    catalog.close()
+    collections = _names(data_dir / CATALOG, root, catalog_map_size, progress)
     visit("recovery.begun")
     for directory in root.iterdir():
         if directory.name not in collections.values():
             _log.warning("removing a directory that no collection owns", directory=directory.name)
             shutil.rmtree(directory)
-    for name, uid in collections.items():
-        marker = root / uid / QUARANTINE
-        marker.unlink(missing_ok=True)
+        elif after is None:
+            (directory / QUARANTINE).unlink(missing_ok=True)
+    until = time.monotonic() + check_s
+    for place, (name, uid) in enumerate(collections.items()):
+        if (root / uid / QUARANTINE).exists():
+            # Found damaged by the process that died of another one.
+            continue
+        now = time.monotonic()
+        deadline = now + max(0.0, until - now) / (len(collections) - place)
         try:
-            _recover_collection(root / uid, map_size)
+            progress.begin(uid, root / uid)
+            _recover_collection(name, root / uid, map_size, deadline)
         except StorageError as error:
             _log.error("collection is quarantined", collection=name, directory=uid, reason=str(error))
-            (root / uid).mkdir(exist_ok=True)
-            marker.write_text(str(error), encoding="utf-8")
+            quarantine(root / uid, str(error))
+    progress.end()
 
 
-def _recover_collection(path: Path, map_size: int) -> None:
+def quarantine(path: Path, reason: str) -> None:
+    """Mark a collection as not to be used."""
+    path.mkdir(exist_ok=True)
+    (path / QUARANTINE).write_text(reason, encoding="utf-8")
+
+
+def _names(path: Path, root: Path, map_size: int, progress: Progress) -> dict[str, str]:
+    """Verify the catalog and return the directory of every collection by name."""
+    progress.begin(CATALOG, path)
+    file = path / DATA_FILE
+    fresh = not file.exists() or not file.stat().st_size
+    if fresh and any(root.iterdir()):
+        # A new one would name none of them, and all that it does not name is removed.
+        msg = f"the catalog {file} is missing, but there are collections: put it back from a backup"
+        raise StorageError(msg)
+    if not fresh:
+        damage = verify_catalog(path, damage_max=1).damage
+        if damage:
+            msg = f"the catalog {file} is damaged: {damage[0]}"
+            raise CorruptionError(msg)
+        if (migrated := migrate_catalog(path, map_size)) is not None:
+            _log.info("migrated the catalog", from_format=migrated)
+    catalog = Catalog(path, map_size)
+    try:
+        return catalog.names(None).collections
+    finally:
+        catalog.close()
+
+
+def _recover_collection(name: str, path: Path, map_size: int, deadline: float) -> None:
     if not path.is_dir():
         msg = f"directory {path.name} is missing"
         raise StorageError(msg)
+    survey = verify_collection(path, deadline=deadline, damage_max=1)
+    if survey.damage:
+        msg = f"damaged store: {survey.damage[0]}"
+        raise CorruptionError(msg)
+    if not survey.complete:
+        _log.info("the store is too large for a complete check at a start", collection=name, records=survey.records)
+    if (migrated := migrate_collection(path, map_size)) is not None:
+        _log.info("migrated a collection", collection=name, from_format=migrated)
     store = CollectionStore(path, map_size)
     try:
         with store.read() as txn:
             store.meta.check_format(txn)
             metas = store.meta.segments(txn)
+            # Whatever fails in them fails now.
+            store.meta.config(txn), store.meta.fields(txn), store.meta.head(txn), store.meta.created_at(txn)
         visit("recovery.opened")
-        for name in remove_orphans(store.segments_dir, {meta.uid for meta in metas}):
-            _log.info("removed an unpublished segment", directory=name)
+        for orphan in remove_orphans(store.segments_dir, {meta.uid for meta in metas}):
+            _log.info("removed an unpublished segment", directory=orphan)
         for meta in metas:
             if not repair_segment(store.segments_dir, meta):
                 _log.warning("removed a damaged index; it is built again", segment=meta.uid)

@@ -182,7 +182,8 @@ class Transition:
         old = [slot for slot in self.slots_of(ids) if slot is not None]
         if old:
             self._release(old)
-        records = [pack_point(point_id, seq, payload) for point_id, payload in zip(ids, payloads, strict=True)]
+        points = zip(ids, payloads, strict=True)
+        records = [pack_point(slot, point_id, seq, payload) for slot, (point_id, payload) in enumerate(points, first)]
         self._put_records(first, ids, records, added=len(ids) - len(old))
         self._index(seq, np.arange(first, first + len(ids)), payloads)
         for column in columns:
@@ -232,7 +233,9 @@ class Transition:
         kept = [self._kept_column(number, old, columns) for number in self._dense_numbers()]
         moved = self._kept_vectors(old, columns)
         self._release(old)
-        packed = [pack_point(record.point_id, seq, record.payload) for _, record in records]
+        packed = [
+            pack_point(slot, record.point_id, seq, record.payload) for slot, (_, record) in enumerate(records, first)
+        ]
         self._put_records(first, ids, packed, added=0)
         self._index(seq, np.arange(first, first + len(ids)), [record.payload for _, record in records])
         for column in (*kept, *(column for column in columns if not isinstance(column, DenseColumn)), *moved):
@@ -261,9 +264,8 @@ class Transition:
         for number in set(self.config.vector_numbers.values()) - self._dense_numbers():
             updated = {p for c in columns if c.number == number for p in c.positions.tolist()}
             for position, slot in enumerate(old):
-                vector = None if position in updated else self.store.vectors.one(self.txn, number, slot)
-                if vector is not None:
-                    kept.append(_single(number, position, vector))
+                if position not in updated and self.has_vector(number, slot):
+                    kept.append(_single(number, position, self.store.vectors.stored(self.txn, number, slot)))
         return kept
 
     def _row(self, number: int, slot: int) -> Rows:
@@ -308,7 +310,7 @@ class Transition:
     ) -> None:
         changed = sorted((slot, record.point_id, change(record.payload)) for slot, record in records)
         for slot, point_id, payload in changed:
-            self.store.points.replace(self.txn, slot, pack_point(point_id, seq, payload))
+            self.store.points.replace(self.txn, slot, pack_point(slot, point_id, seq, payload))
         self._index(seq, np.array([slot for slot, _, _ in changed], np.int64), [payload for _, _, payload in changed])
 
     def _index(self, seq: int, slots: NDArray[np.int64], payloads: Sequence[bytes]) -> None:
@@ -347,7 +349,7 @@ class Transition:
         ]
 
     def _replace(self, slot: int, record: PointRecord, seq: int, payload: bytes) -> None:
-        self.store.points.replace(self.txn, slot, pack_point(record.point_id, seq, payload))
+        self.store.points.replace(self.txn, slot, pack_point(slot, record.point_id, seq, payload))
 
     def _add_vector(self, name: str, params: VectorParams | SparseVectorParams) -> None:
         if name in self.config.vector_numbers:

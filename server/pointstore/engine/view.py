@@ -208,7 +208,7 @@ class View:
         dense = self.snapshot.dense.get(name)
         if dense is not None:
             return Dense(dense.row(slot).astype("<f4", copy=False).tobytes())
-        return self.store.vectors.one(self.txn, self.snapshot.config.vector_numbers[name], slot)
+        return self.store.vectors.stored(self.txn, self.snapshot.config.vector_numbers[name], slot)
 
 
 def empty_snapshot() -> Snapshot:

@@ -1,7 +1,7 @@
 """Dense search over the rows of one segment: FAISS graphs, exact scans, and the choice between them.
 
-faiss is imported here and nowhere else. Graphs are HNSW (Malkov and Yashunin, arXiv:1603.09320); their labels are row
-numbers. A graph only proposes: similarities in a result are computed from the raw rows, in float32.
+Graphs are HNSW (Malkov and Yashunin, arXiv:1603.09320); their labels are row numbers. A graph only proposes:
+similarities in a result are computed from the raw rows, in float32.
 
 Traps this module keeps away from its callers: search parameters without an efSearch would silently mean 16, an efSearch
 set at the index would race between threads, faiss keeps bare pointers into numpy arrays, and a float16
@@ -19,7 +19,7 @@ import faiss as annotated_faiss
 import numpy as np
 
 from pointstore.core.schema import Distance
-from pointstore.index import flat
+from pointstore.index import flat, scan
 from pointstore.index import slots as bits
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 faiss: Any = annotated_faiss
 """The module without its annotations, which miss much of what it has."""
 
-ROWS_PER_EF: Final = 10
+ROWS_PER_EF: Final = 15
 """Cost of one unit of ef, in exact comparisons of a gathered row (measured; docs/adr/0004-dense-index.md)."""
 SELECTIVITY_EXPONENT: Final = 0.55
 """How ef grows with 1 / selectivity to keep the recall (measured there)."""
@@ -49,6 +49,8 @@ _SPARE: Final = 1.5
 _EF_GROWTH: Final = 4
 _M_RANGE: Final = (2, 512)
 _BLOCK_ROWS: Final = 8_192
+_SCAN_SHARE: Final = 4
+"""Results are a small part of the rows that are worth a proposal first."""
 
 
 _Item = TypeVar("_Item", bound=np.generic)
@@ -288,7 +290,7 @@ class DenseSegment:
         found = None if exact else self._approximate(query, k, ef, live, count)
         if found is None:
             selection = None if live is None else self._positions(live, count)
-            found = flat.search(self.space, query, self.rows, k, selection)
+            found = self._scan(query, k, selection)
         positions, similarities = found
         return self.slots[positions], similarities
 
@@ -319,19 +321,28 @@ class DenseSegment:
         if live is not None:
             share = selected / len(self.slots)
             ef = max(raised_ef(ef, share), math.ceil(_SPARE * k / share))
-        # The store rounds: a few more candidates than wanted, put into order by the raw rows. Each costs a cold read.
-        wanted = max(k, min(ef, k + max(4, k // 4)))
+        wanted = max(k, min(ef, _spare(k)))
         while ROWS_PER_EF * ef < selected and ef < len(self.slots):
             candidates = self._index.search(query, wanted if live is None else ef, ef)
             if live is not None:
                 candidates = candidates[bits.test(live, self.slots[candidates])][:wanted]
             if candidates.size >= k:
-                candidates.sort()
-                similarities = self.space.similarity(query, flat.widen(self.rows.take(candidates, axis=0)))
-                best = np.argsort(-similarities, kind="stable")[:k]
-                return candidates[best], similarities[best]
+                return self._scored(query, candidates, k)
             ef *= _EF_GROWTH
         return None
+
+    def _scan(self, query: Floats, k: int, selection: Positions | None) -> tuple[Positions, Floats]:
+        """Compare the query with the selected rows, or with all."""
+        if selection is None or k * _SCAN_SHARE > selection.size or not scan.scannable(self.space, self.rows):
+            return flat.search(self.space, query, self.rows, k, selection)
+        return self._scored(query, scan.nearest(self.space, query, self.rows, selection, _spare(k)), k)
+
+    def _scored(self, query: Floats, candidates: Positions, k: int) -> tuple[Positions, Floats]:
+        """Return the best k of the candidates by their raw rows."""
+        candidates.sort()
+        similarities = flat.similarities_of(self.space, query, self.rows, candidates)
+        best = np.argsort(-similarities, kind="stable")[:k]
+        return candidates[best], similarities[best]
 
     def _positions(self, live: Bits, selected: int) -> Positions:
         """Return the row numbers of the live slots, ascending."""
@@ -373,6 +384,11 @@ def raised_ef(ef: int, selectivity: float) -> int:
     # Down to a half, as many members as without a filter; below, fewer do.
     factor: float = max(min(1 / selectivity, 2.0), selectivity**-SELECTIVITY_EXPONENT)
     return math.ceil(ef * factor)
+
+
+def _spare(k: int) -> int:
+    """Return how many candidates to score again for k results: what proposes rounds, but each costs a cold read."""
+    return k + max(4, k // 4)
 
 
 def _squared(query: Floats) -> float:

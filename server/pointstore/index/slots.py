@@ -14,6 +14,8 @@ Slots = NDArray[np.uint64]
 
 _WORDS_FROM = 64
 """Bytes from which counting eight at a time is worth the alignment."""
+_SPARSE_SHARE = 4
+"""A set is looked at word by word when at most one word in so many has members."""
 
 
 def empty(slots: int) -> Bits:
@@ -50,12 +52,12 @@ def to_slots(bits: Bits, start: int = 0, stop: int | None = None) -> Slots:
     """Return the members in [start, stop) ascending as (m,) uint64; the whole set by default."""
     first = start >> 3
     last = bits.size if stop is None else (stop + 7) >> 3
-    flags = np.unpackbits(bits[first:last], bitorder="little").view(np.bool_)
+    slots: NDArray[np.int64] = _members(bits[first:last]) + (first << 3)
     if start & 7:
-        flags[: start & 7] = False
-    if stop is not None:
-        flags[max(stop - (first << 3), 0) :] = False
-    return (np.flatnonzero(flags) + (first << 3)).astype(np.uint64)
+        slots = slots[np.searchsorted(slots, start) :]
+    if stop is not None and stop & 7:
+        slots = slots[: np.searchsorted(slots, stop)]
+    return slots.astype(np.uint64)
 
 
 def popcount(bits: Bits, start: int = 0, stop: int | None = None) -> int:
@@ -127,6 +129,26 @@ def discard(bits: Bits, slots: Slots) -> None:
     """Take slots out of a set, in place; absent ones are ignored."""
     slots = slots[slots < np.uint64(bits.size << 3)]
     np.bitwise_and.at(bits, slots >> np.uint64(3), ~(np.uint8(1) << (slots & np.uint64(7)).astype(np.uint8)))
+
+
+def _members(bits: Bits) -> NDArray[np.int64]:
+    """Return all members, ascending."""
+    words = _words(bits)
+    if words is not None:
+        filled = np.flatnonzero(words)
+        if filled.size * _SPARSE_SHARE < words.size:
+            found = np.flatnonzero(np.unpackbits(words[filled].view(np.uint8), bitorder="little").view(np.bool_))
+            slots: NDArray[np.int64] = (filled[found >> 6] << 6) + (found & 63)
+            return slots
+    return np.flatnonzero(np.unpackbits(bits, bitorder="little").view(np.bool_))
+
+
+def _words(bits: Bits) -> NDArray[np.uint64] | None:
+    """Return a set as words of 64 slots; None when its memory does not allow it."""
+    if bits.size & 7 or bits.ctypes.data & 7:
+        return None
+    words: NDArray[np.uint64] = bits.view(np.uint64)
+    return words
 
 
 def _count(bits: Bits) -> int:

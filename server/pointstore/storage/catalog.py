@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointstore.core.errors import CorruptionError, StorageError
+from pointstore.core.errors import CorruptionError
 from pointstore.storage import keys
 from pointstore.storage.env import Database, Environment, Txn
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+DATABASES = ("collections", "aliases", "node")
 _PEER_ID_MAX = 2**53
-_FORMAT, _PEER_ID, _VERSION = b"format", b"peer_id", b"version"
+_FORMAT, _PEER_ID, _VERSION = keys.FORMAT, b"peer_id", b"version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Catalog:
     """The catalog of a data directory, shared by its processes."""
 
     def __init__(self, path: Path, map_size: int) -> None:
-        self._environment = Environment(path, map_size, ("collections", "aliases", "node"))
+        self._environment = Environment(path, map_size, DATABASES)
         self._collections = self._environment.database("collections")
         self._aliases = self._environment.database("aliases")
         self._node = self._environment.database("node")
@@ -60,8 +61,7 @@ class Catalog:
                 self._put_number(txn, _VERSION, 1)
             found = self._number(txn, _FORMAT)
             if found != FORMAT_VERSION:
-                msg = f"catalog format {found} is not supported by this version, which writes {FORMAT_VERSION}"
-                raise StorageError(msg)
+                raise keys.unknown_format("catalog", found, FORMAT_VERSION)
             self.peer_id = self._number(txn, _PEER_ID)
 
     def names(self, known: Names | None) -> Names:
@@ -85,13 +85,18 @@ class Catalog:
             self._replace(txn, self._aliases, before.aliases, names.aliases)
             self._put_number(txn, _VERSION, names.version + 1)
 
+    def announce(self) -> None:
+        """Give the catalog a new version, so that every process looks at its collections anew."""
+        with self._environment.write() as txn:
+            self._put_number(txn, _VERSION, self._number(txn, _VERSION) + 1)
+
     def close(self) -> None:
         """Close the environment; no transaction may be open."""
         self._environment.close()
 
     def _load(self, txn: Txn, version: int) -> Names:
         collections, aliases = (
-            dict(json.loads(keys.unseal(record, "name")) for _, record in txn.cursor(db=database).iternext())
+            dict(json.loads(keys.unseal(key, record, "name")) for key, record in txn.cursor(db=database).iternext())
             for database in (self._collections, self._aliases)
         )
         return Names(version, collections, aliases)
@@ -100,17 +105,18 @@ class Catalog:
         for name in before.keys() - after.keys():
             txn.delete(_key(name), db=database)
         for name, target in after.items() - before.items():
-            txn.put(_key(name), keys.seal(json.dumps([name, target]).encode()), db=database)
+            key = _key(name)
+            txn.put(key, keys.seal(key, json.dumps([name, target]).encode()), db=database)
 
     def _number(self, txn: Txn, key: bytes) -> int:
         record = txn.get(key, db=self._node)
         if record is None:
             msg = f"catalog record {key.decode()} is missing"
             raise CorruptionError(msg)
-        return keys.of_u64(keys.unseal(record, key.decode()))
+        return keys.of_u64(keys.unseal(keys.framed_as(key), record, key.decode()))
 
     def _put_number(self, txn: Txn, key: bytes, number: int) -> None:
-        txn.put(key, keys.seal(keys.u64(number)), db=self._node)
+        txn.put(key, keys.seal(keys.framed_as(key), keys.u64(number)), db=self._node)
 
 
 def _key(name: str) -> bytes:

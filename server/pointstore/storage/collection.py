@@ -14,8 +14,8 @@ from pointstore.storage.meta import Meta
 from pointstore.storage.points import Points
 from pointstore.storage.vectors import Vectors
 
-_DATABASES = ("meta", "log", "ids", "points", "vectors", "live", "fields", "terms")
-_ENVIRONMENT = "store"
+DATABASES = ("meta", "log", "ids", "points", "vectors", "live", "fields", "terms")
+ENVIRONMENT = "store"
 _SEGMENTS = "segments"
 
 _RESERVE_SHARE = 8
@@ -34,7 +34,7 @@ class CollectionStore:
     def __init__(self, path: Path, map_size: int, *, create: bool = False) -> None:
         self.path = path
         self.segments_dir = path / _SEGMENTS
-        self._environment = Environment(path / _ENVIRONMENT, map_size, _DATABASES, create=create)
+        self._environment = Environment(path / ENVIRONMENT, map_size, DATABASES, create=create)
         database = self._environment.database
         self.meta = Meta(database("meta"))
         self.log: Log = LmdbLog(database("log"))

@@ -3,6 +3,7 @@
     fields  field u16, level u8, seq u64   -> block: what the payloads of some slots hold under the field's path
     terms   field u16, b"t", term key      -> code u32
             field u16, b"c", code u32      -> term
+            field u16, b"n"                -> number of codes given, u32
 
 A block covers a set of slots: for those, and only those, it replaces what blocks before it said (order: level, then
 seq). Level 0 is the backfill of an index that was created on a collection with points, level 1 what was written since.
@@ -43,7 +44,8 @@ class Fields:
 
     def put_block(self, txn: Txn, number: int, level: int, seq: int, block: FieldBlock) -> None:
         """Store a block behind all others of its level."""
-        txn.put(_BLOCK.pack(number, level, seq), keys.seal(_pack(block)), db=self._fields)
+        key = _BLOCK.pack(number, level, seq)
+        txn.put(key, keys.seal(key, _pack(block)), db=self._fields)
 
     def blocks(
         self, txn: Txn, number: int, after: tuple[int, int] = (BACKFILL, -1)
@@ -57,7 +59,7 @@ class Fields:
             found, level, seq = _BLOCK.unpack(key)
             if found != number:
                 return
-            yield (level, seq), _unpack(keys.unseal(record, "block", seq, "of field", number))
+            yield (level, seq), _unpack(keys.unseal(key, record, "block", seq, "of field", number))
 
     def replace_blocks(self, txn: Txn, number: int, through: tuple[int, int], block: FieldBlock | None) -> None:
         """Replace every block up to and including `through` by one that says the same."""
@@ -82,14 +84,17 @@ class Fields:
 
     def code(self, txn: Txn, number: int, term: bytes) -> int | None:
         """Return the code of a term, None when no payload ever held it."""
-        raw = txn.get(_term_key(number, term), db=self._terms)
-        return None if raw is None else int.from_bytes(raw, "big")
+        key = _term_key(number, term)
+        record = txn.get(key, db=self._terms)
+        return None if record is None else int.from_bytes(keys.unseal(key, record, "code of field", number), "big")
 
     def codes(self, txn: Txn, number: int, terms: Sequence[bytes]) -> list[int]:
         """Return the codes of terms, giving new ones where needed (in a write transaction)."""
         known: dict[bytes, int] = {}
         counter = _FIELD.pack(number) + _NEXT_CODE
-        start = following = int.from_bytes(txn.get(counter, db=self._terms) or b"", "big")
+        record = txn.get(counter, db=self._terms)
+        given = b"" if record is None else keys.unseal(counter, record, "number of codes of field", number)
+        start = following = int.from_bytes(given, "big")
         for term in terms:
             if term in known:
                 continue
@@ -97,11 +102,11 @@ class Fields:
             if code is None:
                 code, following = following, following + 1
                 raw = _CODE.pack(code)
-                txn.put(_term_key(number, term), raw, db=self._terms)
-                txn.put(_FIELD.pack(number) + b"c" + raw, keys.seal(term), db=self._terms)
+                for key, body in ((_term_key(number, term), raw), (_FIELD.pack(number) + b"c" + raw, term)):
+                    txn.put(key, keys.seal(key, body), db=self._terms)
             known[term] = code
         if following != start:
-            txn.put(counter, _CODE.pack(following), db=self._terms)
+            txn.put(counter, keys.seal(counter, _CODE.pack(following)), db=self._terms)
         return [known[term] for term in terms]
 
     def term(self, txn: Txn, number: int, code: int) -> bytes:
@@ -110,11 +115,12 @@ class Fields:
         Raises:
             CorruptionError: the code was never given, or the record is damaged.
         """
-        record = txn.get(_FIELD.pack(number) + b"c" + _CODE.pack(code), db=self._terms)
+        key = _FIELD.pack(number) + b"c" + _CODE.pack(code)
+        record = txn.get(key, db=self._terms)
         if record is None:
             msg = f"code {code} of field {number} has no term"
             raise CorruptionError(msg)
-        return keys.unseal(record, "term", code, "of field", number)
+        return keys.unseal(key, record, "term", code, "of field", number)
 
     def terms(self, txn: Txn, number: int) -> Iterator[tuple[int, bytes]]:
         """Yield (code, term) of every term of a field, by code."""
@@ -125,7 +131,7 @@ class Fields:
         for key, record in cursor.iternext():
             if not key.startswith(prefix):
                 return
-            yield int.from_bytes(key[len(prefix) :], "big"), keys.unseal(record, "term of field", number)
+            yield int.from_bytes(key[len(prefix) :], "big"), keys.unseal(key, record, "term of field", number)
 
     def drop(self, txn: Txn, number: int) -> None:
         """Remove everything of a field."""

@@ -3,6 +3,7 @@
 <data_dir>/catalog/                      names, aliases, node identity
 <data_dir>/collections/<uid>/            one directory a collection
 <data_dir>/collections/<uid>/QUARANTINE  why the collection must not be used
+<data_dir>/CHECKING                      what a check is at: the catalog, or the uid of a collection
 """
 
 from __future__ import annotations
@@ -12,3 +13,4 @@ from typing import Final
 CATALOG: Final = "catalog"
 COLLECTIONS: Final = "collections"
 QUARANTINE: Final = "QUARANTINE"
+CHECKING: Final = "CHECKING"

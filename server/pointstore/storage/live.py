@@ -47,7 +47,7 @@ class Live:
         # A block that became empty stays as an empty record: a reader must see that it changed.
         size = int(used[-1]) + 1 if used.size else 0
         body = _VERSION.pack(version) + bits[:size].tobytes()
-        txn.put(key, keys.seal(body), db=self._database)
+        txn.put(key, keys.seal(key, body), db=self._database)
 
     def changed(self, txn: Txn, space: int, since: int) -> Iterator[tuple[int, Bits]]:
         """Yield (block number, bits of up to 8192 bytes) of the blocks that changed after version `since`."""
@@ -58,8 +58,9 @@ class Live:
             number, block = keys.of_live_key(key)
             if number != space:
                 return
-            if _VERSION.unpack_from(record, 4)[0] > since:
-                yield block, _unpack(record, space, block)[1]
+            version, bits = _unpack(record, space, block)
+            if version > since:
+                yield block, bits
 
     def drop_space(self, txn: Txn, space: int) -> None:
         """Remove the set of a vector space."""
@@ -67,7 +68,7 @@ class Live:
 
 
 def _unpack(record: bytes, space: int, block: int) -> tuple[int, Bits]:
-    body = keys.unseal(record, f"live block {block} of space {space}")
+    body = keys.unseal(keys.live_key(space, block), record, "live block", block, "of space", space)
     return _VERSION.unpack_from(body)[0], np.frombuffer(body, np.uint8, offset=_VERSION.size)
 
 

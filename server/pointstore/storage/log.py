@@ -40,8 +40,9 @@ class LmdbLog:
 
     def append(self, txn: Txn, seq: int, operation: Operation) -> int:
         """Add an entry with the next number; return its size in bytes."""
-        record = keys.seal(pack_operation(operation))
-        txn.put(keys.u64(seq), record, db=self._database, append=True)
+        key = keys.u64(seq)
+        record = keys.seal(key, *pack_operation(operation))
+        txn.put(key, record, db=self._database, append=True)
         return len(record)
 
     def entries(self, txn: Txn, after: int) -> Iterator[tuple[int, Operation]]:
@@ -55,7 +56,7 @@ class LmdbLog:
             return
         for key, record in cursor.iternext():
             seq = keys.of_u64(key)
-            yield seq, unpack_operation(keys.unseal(record, f"log entry {seq}"))
+            yield seq, unpack_operation(keys.unseal(key, record, "log entry", seq))
 
     def truncate(self, txn: Txn, bytes_max: int, size: int) -> int:
         """Drop the oldest entries until at most `bytes_max` of `size` bytes are left; return the new size."""

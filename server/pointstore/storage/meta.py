@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
-from pointstore.core.errors import CorruptionError, StorageError
+from pointstore.core.errors import CorruptionError
 from pointstore.core.fields import FieldIndexes
 from pointstore.core.schema import CollectionConfig
 from pointstore.storage import keys
 from pointstore.storage.env import Database, Txn
 from pointstore.storage.segments import SegmentMeta, pack_segments, unpack_segments
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _HEAD = struct.Struct("<7Q")
 _CONFIG: TypeAdapter[CollectionConfig] = TypeAdapter(CollectionConfig)
@@ -55,9 +55,10 @@ class Meta:
 
     def create(self, txn: Txn, config: CollectionConfig, created_at_s: int) -> None:
         """Write the records of an empty collection."""
-        txn.put(keys.FORMAT, keys.seal(keys.u64(FORMAT_VERSION)), db=self._database)
-        txn.put(keys.CREATED_AT, keys.seal(keys.u64(created_at_s)), db=self._database)
+        self._put(txn, keys.FORMAT, keys.u64(FORMAT_VERSION))
+        self._put(txn, keys.CREATED_AT, keys.u64(created_at_s))
         self.put_config(txn, config)
+        self.put_fields(txn, FieldIndexes())
         self.put_segments(txn, ())
         self.put_head(txn, Head())
 
@@ -69,8 +70,7 @@ class Meta:
         """
         version = keys.of_u64(self._get(txn, keys.FORMAT))
         if version != FORMAT_VERSION:
-            msg = f"data format {version} is not supported by this version, which writes format {FORMAT_VERSION}"
-            raise StorageError(msg)
+            raise keys.unknown_format("data", version, FORMAT_VERSION)
 
     def head(self, txn: Txn) -> Head:
         """Return the head."""
@@ -87,7 +87,7 @@ class Meta:
             head.segments_version,
             head.log_bytes,
         )
-        txn.put(keys.HEAD, keys.seal(body), db=self._database)
+        self._put(txn, keys.HEAD, body)
 
     def config(self, txn: Txn) -> CollectionConfig:
         """Return the configuration."""
@@ -95,7 +95,7 @@ class Meta:
 
     def put_config(self, txn: Txn, config: CollectionConfig) -> None:
         """Replace the configuration; the caller advances the head."""
-        txn.put(keys.CONFIG, keys.seal(_CONFIG.dump_json(config)), db=self._database)
+        self._put(txn, keys.CONFIG, _CONFIG.dump_json(config))
 
     def segments(self, txn: Txn) -> list[SegmentMeta]:
         """Return the published segments of all spaces."""
@@ -103,16 +103,15 @@ class Meta:
 
     def put_segments(self, txn: Txn, segments: tuple[SegmentMeta, ...]) -> None:
         """Replace the segment list; the caller advances the head."""
-        txn.put(keys.SEGMENTS, keys.seal(pack_segments(list(segments))), db=self._database)
+        self._put(txn, keys.SEGMENTS, pack_segments(list(segments)))
 
     def fields(self, txn: Txn) -> FieldIndexes:
         """Return the definitions of the field indexes."""
-        record = txn.get(keys.FIELDS, db=self._database)
-        return FieldIndexes() if record is None else _FIELDS.validate_json(keys.unseal(record, "fields"))
+        return _FIELDS.validate_json(self._get(txn, keys.FIELDS))
 
     def put_fields(self, txn: Txn, fields: FieldIndexes) -> None:
         """Replace the definitions of the field indexes; the caller advances the head (they count as configuration)."""
-        txn.put(keys.FIELDS, keys.seal(_FIELDS.dump_json(fields)), db=self._database)
+        self._put(txn, keys.FIELDS, _FIELDS.dump_json(fields))
 
     def created_at(self, txn: Txn) -> int:
         """Return the time of creation in seconds since the epoch."""
@@ -121,21 +120,24 @@ class Meta:
     def optimizer_error(self, txn: Txn) -> str | None:
         """Return the text of the optimizer's last failure, None when its last task succeeded."""
         record = txn.get(keys.OPTIMIZER_ERROR, db=self._database)
-        return None if record is None else keys.unseal(record, "optimizer error").decode()
+        return None if record is None else keys.unseal(keys.OPTIMIZER_ERROR, record, "optimizer error").decode()
 
     def put_optimizer_error(self, txn: Txn, text: str | None) -> None:
         """Record or clear the optimizer's failure."""
         if text is None:
             txn.delete(keys.OPTIMIZER_ERROR, db=self._database)
         else:
-            txn.put(keys.OPTIMIZER_ERROR, keys.seal(text.encode()), db=self._database)
+            self._put(txn, keys.OPTIMIZER_ERROR, text.encode())
 
     def _get(self, txn: Txn, key: bytes) -> bytes:
         record = txn.get(key, db=self._database)
         if record is None:
             msg = f"record {key.decode()} is missing"
             raise CorruptionError(msg)
-        return keys.unseal(record, key.decode())
+        return keys.unseal(keys.framed_as(key), record, key.decode())
+
+    def _put(self, txn: Txn, key: bytes, body: bytes) -> None:
+        txn.put(key, keys.seal(keys.framed_as(key), body), db=self._database)
 
 
 def advanced(head: Head, *, config: bool = False, segments: bool = False) -> Head:

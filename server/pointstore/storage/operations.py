@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from typing import assert_never
 
 import numpy as np
@@ -38,6 +39,7 @@ from pointstore.core.path import parse_path
 from pointstore.core.point import PointId
 from pointstore.core.schema import SparseVectorParams, VectorParams
 from pointstore.core.vector import Multi, Sparse
+from pointstore.storage.keys import Part
 
 _COUNT = struct.Struct("<I")
 _COLUMN = struct.Struct("<cHI2s")
@@ -50,35 +52,35 @@ _MERGE_PAYLOAD, _REPLACE_PAYLOAD, _REMOVE_PAYLOAD = b"M", b"R", b"r"
 _ADD_VECTOR, _DROP_VECTOR, _ADD_FIELD, _DROP_FIELD, _NOTHING = b"A", b"a", b"F", b"f", b"0"
 
 
-def pack_operation(operation: Operation) -> bytes:  # noqa: C901, PLR0912  one case an operation
-    """Encode an operation."""
+def pack_operation(operation: Operation) -> list[Part]:  # noqa: C901, PLR0912  one case an operation
+    """Encode an operation, in parts that are yet to be joined: those of a batch can be hundreds of MB."""
     match operation:
         case PutPoints(ids, payloads, columns):
-            return _PUT_POINTS + _pack((_pack(ids), _pack(payloads), _pack_columns(columns)))
+            return [_PUT_POINTS, *_pack(_list(ids), _list(payloads), _pack_columns(columns))]
         case RemovePoints(ids):
-            return _REMOVE_POINTS + _pack(ids)
+            return [_REMOVE_POINTS, *_list(ids)]
         case PutVectors(ids, columns):
-            return _PUT_VECTORS + _pack((_pack(ids), _pack_columns(columns)))
+            return [_PUT_VECTORS, *_pack(_list(ids), _pack_columns(columns))]
         case RemoveVectors(ids, numbers):
-            return _REMOVE_VECTORS + _pack((_pack(ids), np.array(numbers, "<u2").tobytes()))
+            return [_REMOVE_VECTORS, *_pack(_list(ids), [np.array(numbers, "<u2")])]
         case MergePayload(ids, payload, key):
             keys = () if key is None else (str(key).encode(),)
-            return _MERGE_PAYLOAD + _pack((_pack(ids), payload, _pack(keys)))
+            return [_MERGE_PAYLOAD, *_pack(_list(ids), [payload], _list(keys))]
         case ReplacePayload(ids, payload):
-            return _REPLACE_PAYLOAD + _pack((_pack(ids), payload))
+            return [_REPLACE_PAYLOAD, *_pack(_list(ids), [payload])]
         case RemovePayload(ids, paths):
-            return _REMOVE_PAYLOAD + _pack((_pack(ids), _pack([str(path).encode() for path in paths])))
+            return [_REMOVE_PAYLOAD, *_pack(_list(ids), _list([str(path).encode() for path in paths]))]
         case AddVector(name, params):
             kind = b"d" if isinstance(params, VectorParams) else b"s"
-            return _ADD_VECTOR + _pack((name.encode(), kind, _PARAMS.dump_json(params)))
+            return [_ADD_VECTOR, *_list((name.encode(), kind, _PARAMS.dump_json(params)))]
         case DropVector(name):
-            return _DROP_VECTOR + _pack((name.encode(),))
+            return [_DROP_VECTOR, *_list((name.encode(),))]
         case AddField(path, schema):
-            return _ADD_FIELD + _pack((path.encode(), _SCHEMA.dump_json(schema)))
+            return [_ADD_FIELD, *_list((path.encode(), _SCHEMA.dump_json(schema)))]
         case DropField(path):
-            return _DROP_FIELD + _pack((path.encode(),))
+            return [_DROP_FIELD, *_list((path.encode(),))]
         case Nothing():
-            return _NOTHING
+            return [_NOTHING]
         case _:
             assert_never(operation)
 
@@ -125,9 +127,22 @@ def _ids(data: bytes) -> tuple[PointId, ...]:
     return tuple(map(PointId, _unpack(data)))
 
 
-def _pack(items: Sequence[bytes]) -> bytes:
-    lengths = struct.pack(f"<{len(items)}I", *map(len, items))
-    return b"".join((_COUNT.pack(len(items)), lengths, *items))
+def _list(items: Sequence[Part]) -> list[Part]:
+    """Return the encoding of a list whose items are of one part each."""
+    return [_header([_size(item) for item in items]), *items]
+
+
+def _pack(*items: Sequence[Part]) -> list[Part]:
+    """Return the encoding of a list whose items come in parts."""
+    return [_header([sum(map(_size, parts)) for parts in items]), *chain.from_iterable(items)]
+
+
+def _header(lengths: Sequence[int]) -> bytes:
+    return struct.pack(f"<{1 + len(lengths)}I", len(lengths), *lengths)
+
+
+def _size(part: Part) -> int:
+    return part.nbytes if isinstance(part, np.ndarray) else len(part)
 
 
 def _unpack(data: bytes) -> list[bytes]:
@@ -144,22 +159,22 @@ def _unpack(data: bytes) -> list[bytes]:
     return items
 
 
-def _pack_columns(columns: Sequence[Column]) -> bytes:
-    return _pack([_pack_column(column) for column in columns])
+def _pack_columns(columns: Sequence[Column]) -> list[Part]:
+    return _pack(*[_pack_column(column) for column in columns])
 
 
-def _pack_column(column: Column) -> bytes:
-    positions = column.positions.astype("<i8", copy=False).tobytes()
+def _pack_column(column: Column) -> list[Part]:
+    positions = column.positions.astype("<i8", copy=False)
     match column:
         case DenseColumn(number, _, rows):
             head = _COLUMN.pack(b"d", number, rows.shape[1], rows.dtype.str[1:].encode())
-            return _pack((head, positions, rows.tobytes()))
+            return _list((head, positions, np.ascontiguousarray(rows)))
         case SparseColumn(number, _, sparse):
-            bodies = [_pack((v.indices.astype("<u4").tobytes(), v.values.astype("<f4").tobytes())) for v in sparse]
-            return _pack((_COLUMN.pack(b"s", number, 0, b""), positions, _pack(bodies)))
+            bodies = [_list((v.indices.astype("<u4"), v.values.astype("<f4"))) for v in sparse]
+            return _pack([_COLUMN.pack(b"s", number, 0, b"")], [positions], _pack(*bodies))
         case MultiColumn(number, _, matrices):
-            bodies = [_MULTI.pack(matrix.dim) + matrix.data for matrix in matrices]
-            return _pack((_COLUMN.pack(b"m", number, 0, b""), positions, _pack(bodies)))
+            pairs = [(_MULTI.pack(matrix.dim), matrix.data) for matrix in matrices]
+            return _pack([_COLUMN.pack(b"m", number, 0, b"")], [positions], _pack(*pairs))
         case _:
             assert_never(column)
 

@@ -1,6 +1,7 @@
 """The `ids` and `points` databases.
 
-A cursor over `ids` is scroll order. A point record holds its own id, so that a wrong slot is noticed when it is read.
+A cursor over `ids` is scroll order. A value there is the slot, and behind it (so that it serves as a key in place) the
+checksum. A point record holds its own id: who reads it anyway notices a wrong slot without that checksum.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from pointstore.storage import keys
 from pointstore.storage.env import Database, Txn
 
 SlotKey = NewType("SlotKey", bytes)
-"""A slot as the key of its record."""
+"""A slot as the key of its record; what a scan yields has the checksum behind it, still to be verified."""
 
 _HEADER = struct.Struct("<BQ")
 _PREFIX = struct.Struct("<IBQ")
 """Checksum and header."""
 _CRC_BYTES = 4
+_SLOT_BYTES = 8
 _ID_START = _PREFIX.size
 _NEW = tuple.__new__
+_crc, _extend = google_crc32c.value, google_crc32c.extend
 
 
 class PointRecord(NamedTuple):
@@ -43,9 +46,27 @@ class PointRecord(NamedTuple):
     payload: bytes
 
 
-def pack_point(point_id: PointId, seq: int, payload: bytes) -> bytes:
-    """Encode a point record."""
-    return keys.seal(_HEADER.pack(len(point_id), seq) + point_id + payload)
+def pack_point(slot: int, point_id: PointId, seq: int, payload: bytes) -> bytes:
+    """Encode the point record of a slot."""
+    return keys.seal(keys.u64(slot), _HEADER.pack(len(point_id), seq) + point_id + payload)
+
+
+def pack_slot(point_id: PointId, slot: bytes) -> bytes:
+    """Encode the slot, given as a key, of an id."""
+    return slot + keys.seal(point_id, slot)[:_CRC_BYTES]
+
+
+def unpack_slot(point_id: PointId, record: bytes) -> int:
+    """Return the slot that the record of an id holds.
+
+    Raises:
+        CorruptionError: the record is damaged.
+    """
+    slot = record[:_SLOT_BYTES]
+    if record[_SLOT_BYTES:] != _extend(_crc(point_id), slot).to_bytes(_CRC_BYTES, "little"):
+        msg = f"checksum mismatch in the record of id {point_id.hex()}"
+        raise CorruptionError(msg)
+    return int.from_bytes(slot, "big")
 
 
 class Points:
@@ -57,14 +78,14 @@ class Points:
 
     def slot_of(self, txn: Txn, point_id: PointId) -> int | None:
         """Return the slot of a point, None when it does not exist."""
-        raw = txn.get(point_id, db=self._ids)
-        return None if raw is None else keys.of_u64(raw)
+        record = txn.get(point_id, db=self._ids)
+        return None if record is None else unpack_slot(point_id, record)
 
     def slots_of(self, txn: Txn, ids: Iterable[PointId]) -> list[int | None]:
         """Return the slots of many points, in order."""
         get, database = txn.get, self._ids
-        found = (get(point_id, db=database) for point_id in ids)
-        return [None if raw is None else int.from_bytes(raw, "big") for raw in found]
+        found = ((point_id, get(point_id, db=database)) for point_id in ids)
+        return [None if record is None else unpack_slot(point_id, record) for point_id, record in found]
 
     def record(self, txn: Txn, slot: int) -> PointRecord:
         """Return the record of a live slot.
@@ -81,14 +102,14 @@ class Points:
             CorruptionError: one is missing or damaged.
         """
         found = txn.cursor(db=self._points).getmulti(places)
-        crc, unpack = google_crc32c.value, _PREFIX.unpack_from
+        unpack = _PREFIX.unpack_from
         # `_unpack` without its calls.
         try:
             records = [
                 _NEW(PointRecord, (record[_ID_START : (start := _ID_START + length)], seq, record[start:]))
-                for _, record in found
+                for key, record in found
                 for checksum, length, seq in (unpack(record),)
-                if checksum == crc(record[_CRC_BYTES:])
+                if checksum == _extend(_crc(key), record[_CRC_BYTES:])
             ]
         except struct.error:
             # A record that lost its end.
@@ -96,24 +117,24 @@ class Points:
         if len(records) != len(places):
             # Whichever it is, reading it alone says what is wrong with it.
             for place in places:
-                self.record(txn, keys.of_u64(place))
+                self.record(txn, slot_in(place))
         return records
 
     def payloads_at(self, txn: Txn, places: Sequence[tuple[PointId, SlotKey]]) -> list[bytes]:
-        """Return the payloads of points by id and slot, in order.
+        """Return the payloads of points by id and slot, in order; checksums behind the slots need not be verified.
 
         Raises:
             CorruptionError: a record is missing, damaged or that of another point.
         """
-        found = txn.cursor(db=self._points).getmulti([place for _, place in places])
-        crc, unpack = google_crc32c.value, _PREFIX.unpack_from
+        found = txn.cursor(db=self._points).getmulti([place[:_SLOT_BYTES] for _, place in places])
+        unpack = _PREFIX.unpack_from
         # `_unpack` and `check_id` without their calls.
         try:
             payloads = [
                 record[start:]
-                for (point_id, _), (_, record) in zip(places, found, strict=False)
+                for (point_id, _), (key, record) in zip(places, found, strict=False)
                 for checksum, length, _ in (unpack(record),)
-                if checksum == crc(record[_CRC_BYTES:])
+                if checksum == _extend(_crc(key), record[_CRC_BYTES:])
                 and record[_ID_START : (start := _ID_START + length)] == point_id
             ]
         except struct.error:
@@ -121,7 +142,7 @@ class Points:
             payloads = []
         if len(payloads) != len(places):
             for point_id, place in places:
-                check_id(self.record(txn, keys.of_u64(place)), point_id)
+                check_id(self.record(txn, slot_in(place)), point_id)
         return payloads
 
     def payload_sizes(self, txn: Txn, slots: Sequence[int]) -> list[int]:
@@ -137,7 +158,7 @@ class Points:
         return list(sizes.values())
 
     def scan(self, txn: Txn, start: PointId | None) -> Iterator[tuple[PointId, SlotKey]]:
-        """Return an iterator over ids and slots in id order, from the first id >= start."""
+        """Return an iterator over ids and slots, not yet verified, in id order, from the first id >= start."""
         cursor = txn.cursor(db=self._ids)
         if not (cursor.first() if start is None else cursor.set_range(start)):
             return iter(())
@@ -161,7 +182,7 @@ class Points:
         """Store points under consecutive new slots; `records` from `pack_point`."""
         slots = [keys.u64(slot) for slot in range(first_slot, first_slot + len(ids))]
         ids_cursor = txn.cursor(db=self._ids)
-        ids_cursor.putmulti(list(zip(ids, slots, strict=True)), overwrite=True)
+        ids_cursor.putmulti([(i, pack_slot(i, slot)) for i, slot in zip(ids, slots, strict=True)], overwrite=True)
         points_cursor = txn.cursor(db=self._points)
         points_cursor.putmulti(list(zip(slots, records, strict=True)), append=True)
 
@@ -182,7 +203,7 @@ def _unpack(record: bytes | None, slot: int) -> PointRecord:
     if record is None:
         msg = f"no record of slot {slot}"
         raise CorruptionError(msg)
-    body = keys.unseal(record, "point of slot", slot)
+    body = keys.unseal(keys.u64(slot), record, "point of slot", slot)
     length, seq = _HEADER.unpack_from(body)
     start = _HEADER.size + length
     return PointRecord(PointId(body[_HEADER.size : start]), seq, body[start:])
@@ -196,7 +217,23 @@ def slot_keys(slots: NDArray[np.uint64]) -> list[SlotKey]:
 
 def of_slot_keys(places: Iterable[SlotKey]) -> NDArray[np.uint64]:
     """Invert `slot_keys`."""
-    return np.frombuffer(b"".join(places), ">u8").astype(np.uint64)
+    return np.frombuffer(b"".join([place[:_SLOT_BYTES] for place in places]), ">u8").astype(np.uint64)
+
+
+def slot_in(place: SlotKey) -> int:
+    """Return the slot of one key."""
+    return int.from_bytes(place[:_SLOT_BYTES], "big")
+
+
+def check_places(places: Iterable[tuple[PointId, SlotKey]]) -> None:
+    """Verify the slots that a scan yielded, where no record is read that would tell a wrong one.
+
+    Raises:
+        CorruptionError: a record of `ids` is damaged.
+    """
+    for point_id, place in places:
+        if len(place) > _SLOT_BYTES:
+            unpack_slot(point_id, place)
 
 
 def check_id(record: PointRecord, point_id: PointId) -> PointRecord:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core.errors import CorruptionError
 from pointstore.core.space import Rows, Space
 from pointstore.core.vector import Multi, Sparse
 from pointstore.storage import keys
@@ -37,8 +38,9 @@ class Vectors:
 
     def put_block(self, txn: Txn, space: int, slots: Slots, rows: Rows) -> None:
         """Store (m, dim) rows under ascending slots, all newer than any stored before."""
-        body = b"".join((_COUNT.pack(len(slots)), slots.astype("<u8", copy=False).tobytes(), rows.tobytes()))
-        txn.put(keys.vector_key(space, int(slots[0])), keys.seal(body), db=self._database)
+        key = keys.vector_key(space, int(slots[0]))
+        parts = _COUNT.pack(len(slots)), slots.astype("<u8", copy=False), np.ascontiguousarray(rows)
+        txn.put(key, keys.seal(key, *parts), db=self._database)
 
     def blocks(self, txn: Txn, number: int, space: Space, after: int = -1) -> Iterator[tuple[Slots, Rows]]:
         """Yield (slots, rows) of the blocks whose first slot is > `after`, oldest first; read-only arrays."""
@@ -80,19 +82,33 @@ class Vectors:
             body = header + vector.indices.astype("<u4").tobytes() + vector.values.astype("<f4").tobytes()
         else:
             body = _ONE.pack(_MULTI, vector.dim) + vector.data
-        txn.put(keys.vector_key(number, slot), keys.seal(body), db=self._database)
+        key = keys.vector_key(number, slot)
+        txn.put(key, keys.seal(key, body), db=self._database)
 
     def one(self, txn: Txn, number: int, slot: int) -> Sparse | Multi | None:
         """Return the sparse vector or multi-vector of a slot."""
-        record = txn.get(keys.vector_key(number, slot), db=self._database)
+        key = keys.vector_key(number, slot)
+        record = txn.get(key, db=self._database)
         if record is None:
             return None
-        body = keys.unseal(record, f"vector {number} of slot {slot}")
+        body = keys.unseal(key, record, "vector", number, "of slot", slot)
         kind, size = _ONE.unpack_from(body)
         if kind == _MULTI:
             return Multi(body[_ONE.size :], size)
         indices = np.frombuffer(body, "<u4", count=size, offset=_ONE.size)
         return Sparse(indices, np.frombuffer(body, "<f4", offset=_ONE.size + 4 * size))
+
+    def stored(self, txn: Txn, number: int, slot: int) -> Sparse | Multi:
+        """Return the sparse vector or multi-vector of a slot that has one.
+
+        Raises:
+            CorruptionError: it is missing or damaged.
+        """
+        vector = self.one(txn, number, slot)
+        if vector is None:
+            msg = f"no vector {number} of slot {slot}"
+            raise CorruptionError(msg)
+        return vector
 
     def sizes(self, txn: Txn, number: int, slots: Sequence[int]) -> list[int]:
         """Return sizes in bytes of sparse or multi-vectors, each the first at or behind one of the ascending slots."""
@@ -105,7 +121,8 @@ class Vectors:
             if space != number:
                 break
             if found not in sizes:
-                sizes[found] = len(keys.unseal(cursor.value(), "vector", number, "of slot", found)) - _ONE.size
+                body = keys.unseal(cursor.key(), cursor.value(), "vector", number, "of slot", found)
+                sizes[found] = len(body) - _ONE.size
         return list(sizes.values())
 
     def drop_one(self, txn: Txn, number: int, slot: int) -> None:
@@ -122,7 +139,7 @@ def _prefix(number: int) -> bytes:
 
 
 def _unpack_block(record: bytes, number: int, first: int, space: Space) -> tuple[Slots, Rows]:
-    body = keys.unseal(record, f"vector block {first} of space {number}")
+    body = keys.unseal(keys.vector_key(number, first), record, "vector block", first, "of space", number)
     count: int = _COUNT.unpack_from(body)[0]
     slots = np.frombuffer(body, "<u8", count=count, offset=_COUNT.size)
     rows = np.frombuffer(body, space.dtype, offset=_COUNT.size + 8 * count)

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 SMALL_BYTES: Final = 64 << 10
 """Messages up to this size take no credits; it is also what a connection carries of a call before it is asked to."""
 
-REQUEST_WEIGHT: Final = 4
-"""Bytes in memory for a byte of a request: itself, parsed, converted, in the log (docs/adr/0012-admission.md)."""
+REQUEST_WEIGHT: Final = 8
+"""Bytes in memory for a byte of an upsert: received, parsed, converted, logged (docs/adr/0012-admission.md)."""
 
-REPLY_WEIGHT: Final = 2
-"""Bytes in memory for a byte of a reply: itself and the transport's copy."""
+REPLY_WEIGHT: Final = 3
+"""Bytes in memory for a byte of a reply: collected, joined, and the transport's copy."""
 
 _LOOK_S: Final = 0.05
 _STEP_BYTES: Final = 1 << 20

@@ -1,8 +1,8 @@
 """Decode filters.
 
 A condition without a variant is dropped (specification part 2, 4); everything else is decoded or refused, never
-ignored: an ignored condition would select points that the client excluded. What `validate` guarantees is checked here
-again where an evaluation would otherwise fail, because operations of a batch are not validated.
+ignored: an ignored condition would select points that the client excluded. All that `validate` refuses in a filter is
+refused here again, because operations of a batch are not validated.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ from pointstore.core.filter import (
 )
 from pointstore.core.path import parse_path
 from pointstore.wire.decode_ids import decode_point_id
+from pointstore.wire.rules import geo_point_violations, ring_violations, slice_violations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from qdrant_grpc import qdrant_common_pb2
 
 _BOUNDS: Final = ("lt", "gt", "gte", "lte")
-_RING_POINTS_MIN: Final = 4
 # The years 0001 to 9999.
 _TIMESTAMP_S: Final = range(-62_135_596_800, 253_402_300_800)
 
@@ -121,8 +121,7 @@ def _about_point(message: qdrant_common_pb2.Condition) -> Condition | None:
         case "has_vector":
             return HasVector(message.has_vector.has_vector)
         case "slice":
-            if message.slice.total == 0:
-                raise ConversionError("must be greater than 0")
+            _refuse(slice_violations(message.slice))
             return Slice(message.slice.total, message.slice.index)
         case _:
             return None
@@ -219,10 +218,16 @@ def _polygon(message: qdrant_common_pb2.GeoPolygon) -> GeoPolygon:
 
 
 def _ring(message: qdrant_common_pb2.GeoLineString) -> Ring:
-    if len(message.points) < _RING_POINTS_MIN:
-        raise ConversionError(f"value invalid, the size must be at least {_RING_POINTS_MIN}, got {len(message.points)}")
+    _refuse(ring_violations(message))
     return tuple([_geo_point(point) for point in message.points])
 
 
 def _geo_point(message: qdrant_common_pb2.GeoPoint) -> GeoPoint:
+    _refuse(geo_point_violations(message))
     return GeoPoint(message.lon, message.lat)
+
+
+def _refuse(violations: Sequence[tuple[str, str]]) -> None:
+    """Raise the first of the reasons, if there is one."""
+    if violations:
+        raise ConversionError(violations[0][1])

@@ -8,6 +8,7 @@ Tags below are field number times 8 plus wire type: 0 varint, 1 eight bytes, 2 l
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -111,13 +112,13 @@ def encode_hits(records: Sequence[ScoredRecord], started: float) -> bytes:
 
 def encode_records(records: Sequence[Record], started: float) -> bytes:
     """Encode the reply of Get."""
-    return _retrieved(_RESULT, records) + _time(_TIME_TAG, started)
+    return b"".join((*_retrieved(_RESULT, records), _time(_TIME_TAG, started)))
 
 
 def encode_page(page: Page, started: float) -> bytes:
     """Encode the reply of Scroll."""
     following = b"" if page.next_offset is None else _field(_NEXT_OFFSET, _point_id(page.next_offset))
-    return following + _retrieved(_SCROLL_RESULT, page.records) + _time(_SCROLL_TIME_TAG, started)
+    return b"".join((following, *_retrieved(_SCROLL_RESULT, page.records), _time(_SCROLL_TIME_TAG, started)))
 
 
 def encode_facets(hits: Iterable[tuple[str | int | bool, int]], started: float) -> bytes:
@@ -164,14 +165,18 @@ def _number(number: int) -> bytes:
     return _varint(number)
 
 
-def _retrieved(tag: bytes, records: Sequence[Record]) -> bytes:
-    """Encode points as elements of the repeated field of a tag."""
-    stretches = interruption.stretches(records, _RECORDS_A_CHECK)
-    return b"".join([_some_retrieved(tag, some) for some in stretches])
+def _retrieved(tag: bytes, records: Sequence[Record]) -> list[bytes]:
+    """Encode points as elements of the repeated field of a tag, in one loop as `_some_hits`.
+
+    The parts are yet to be joined, and stored vectors are among them as they are: a page can be hundreds of MB.
+    """
+    parts: list[bytes] = []
+    for some in interruption.stretches(records, _RECORDS_A_CHECK):
+        parts += _some_retrieved(tag, some)
+    return parts
 
 
-def _some_retrieved(tag: bytes, records: Sequence[Record]) -> bytes:
-    # One loop as `_some_hits`.
+def _some_retrieved(tag: bytes, records: Sequence[Record]) -> list[bytes]:
     parts: list[bytes] = []
     for point_id, payload, vectors, order_value in records:
         if point_id[0] == 0:
@@ -184,11 +189,27 @@ def _some_retrieved(tag: bytes, records: Sequence[Record]) -> bytes:
         if vectors is None and order_value is None:
             parts += (tag, _VARINTS[size] if size < _VARINTS_MAX else _varint(size), id_field, payload)
             continue
-        rest = b"" if vectors is None else _field(_RETRIEVED_VECTORS, _vectors(vectors))
-        if order_value is not None:
-            rest += _field(_ORDER_VALUE, _order_value(order_value))
-        parts += (tag, _number(size + len(rest)), id_field, payload, rest)
-    return b"".join(parts)
+        before, floats = (b"", b"") if vectors is None else _retrieved_vectors(vectors)
+        rest = b"" if order_value is None else _field(_ORDER_VALUE, _order_value(order_value))
+        parts += (tag, _number(size + len(before) + len(floats) + len(rest)), id_field, payload, before, floats, rest)
+    return parts
+
+
+def _retrieved_vectors(vectors: NamedVectors) -> tuple[bytes, bytes]:
+    """Encode the vectors of a retrieved point as two parts, the second of them the floats of a lone dense vector."""
+    vector = vectors.get("")
+    if len(vectors) == 1 and isinstance(vector, Dense) and vector.data:
+        return _before_floats(len(vector.data)), vector.data
+    return _field(_RETRIEVED_VECTORS, _vectors(vectors)), b""
+
+
+@lru_cache(maxsize=64)
+def _before_floats(size: int) -> bytes:
+    """Return what stands before so many bytes of floats in the vectors of a retrieved point: tags and lengths."""
+    before = b""
+    for tag in (_FLOATS, _DENSE, _UNNAMED, _RETRIEVED_VECTORS):
+        before = tag + _varint(len(before) + size) + before
+    return before
 
 
 def _order_value(value: float) -> bytes:

@@ -28,6 +28,7 @@ from pointstore.wire.decode_updates import (
 )
 from pointstore.wire.decode_upserts import decode_upsert, view_upsert
 from pointstore.wire.decode_vector_names import decode_create_vector
+from pointstore.wire.points_view_pb2 import UpsertPointsView
 from pointstore.wire.rules import collection_name
 from pointstore.wire.validate import validate
 from qdrant_grpc import points_pb2
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
     from pointstore.core.update import Update, UpdateResult
     from pointstore.engine.engine import Engine
-    from pointstore.wire.points_view_pb2 import UpsertPointsView
     from pointstore.wire.unary import Handler
 
     _Header = (
@@ -96,6 +96,11 @@ class _Writes:
 
     def upsert(self, body: bytes, _context: ServicerContext) -> bytes:
         started = perf_counter()
+        header, decoded = self._decode_upsert(body)
+        return self._written(header, decoded, started)
+
+    def _decode_upsert(self, body: bytes) -> tuple[UpsertPointsView, Decoded]:
+        """Return the request without its points, and the points decoded; of the parsed request nothing is kept."""
         view = view_upsert(body)
         if view.HasField("update_filter") or collection_name(view.collection_name) is not None:
             validate(points_pb2.UpsertPoints.FromString(body))
@@ -106,7 +111,10 @@ class _Writes:
             _revalidate(body)
             self._look_up_first(view.collection_name, error)
             raise
-        return self._written(view, decoded, started)
+        header = UpsertPointsView(collection_name=view.collection_name, wait=view.wait)
+        if view.HasField("timeout"):
+            header.timeout = view.timeout
+        return header, decoded
 
     def single(self, request_type: type[_Request], decode: Callable[[_Request], Decoded]) -> Handler:
         """Return the handler of an RPC that carries one update."""

@@ -194,7 +194,8 @@ def _field_condition(message: FieldCondition) -> list[tuple[str, str]]:
     return [("match", "At least one field condition must be specified")]
 
 
-def _geo_point(message: GeoPoint) -> list[tuple[str, str]]:
+def geo_point_violations(message: GeoPoint) -> list[tuple[str, str]]:
+    """Return what is wrong with a place: coordinates out of range, or no numbers."""
     lat, lon = message.lat, message.lon
     if -_LAT_MAX <= lat <= _LAT_MAX and -_LON_MAX <= lon <= _LON_MAX:
         return []
@@ -205,7 +206,8 @@ def _geo_point(message: GeoPoint) -> list[tuple[str, str]]:
     return [(field, text)]
 
 
-def _ring(message: GeoLineString) -> list[tuple[str, str]]:
+def ring_violations(message: GeoLineString) -> list[tuple[str, str]]:
+    """Return what is wrong with a ring of a polygon: too few points, or not closed."""
     points = message.points
     if not points:
         return [("points", "value invalid, must not be empty")]
@@ -217,7 +219,8 @@ def _ring(message: GeoLineString) -> list[tuple[str, str]]:
     return []
 
 
-def _slice(message: SliceCondition) -> list[tuple[str, str]]:
+def slice_violations(message: SliceCondition) -> list[tuple[str, str]]:
+    """Return what is wrong with a slice: none to divide into, or one that is not among them."""
     if message.total == 0:
         return [("total", "must be greater than 0")]
     if message.index >= message.total:
@@ -362,9 +365,9 @@ MESSAGES: Final[dict[str, MessageRule]] = {
     "qdrant.MultiDenseVector": _multi,
     "qdrant.SearchPoints": _search,
     "qdrant.FieldCondition": _field_condition,
-    "qdrant.GeoPoint": _geo_point,
-    "qdrant.GeoLineString": _ring,
-    "qdrant.SliceCondition": _slice,
+    "qdrant.GeoPoint": geo_point_violations,
+    "qdrant.GeoLineString": ring_violations,
+    "qdrant.SliceCondition": slice_violations,
     "qdrant.DatetimeRange": _datetime_range,
     "qdrant.MoveShard": _transfer,
     "qdrant.ReplicateShard": _transfer,

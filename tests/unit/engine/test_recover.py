@@ -100,7 +100,7 @@ def test_a_damaged_store_quarantines(data_dir: Path) -> None:
     store.write_bytes(b"x" * store.stat().st_size)
     _recover(data_dir)
     with running_engine(data_dir) as engine:
-        with pytest.raises(CorruptionError, match="quarantined: cannot open"):
+        with pytest.raises(CorruptionError, match="quarantined: damaged store: the meta pages"):
             engine.collection("bad")
         assert len(contents(engine.collection("good"))) == 21
         assert engine.drop_collection("bad")

@@ -27,6 +27,15 @@ def test_round_trip_and_layout(slots: set[int]) -> None:
     assert all(array[slot >> 3] >> (slot & 7) & 1 for slot in slots)
 
 
+@given(st.sets(st.integers(0, 100_000), max_size=20), st.integers(0, 110_000), st.integers(0, 110_000))
+def test_few_members_in_a_large_set(slots: set[int], start: int, stop: int) -> None:
+    array = bits.bits_of(np.array(sorted(slots), dtype=np.uint64), 1 << 17)
+    assert bits.to_slots(array).tolist() == sorted(slots)
+    assert bits.to_slots(array, start, stop).tolist() == sorted(slot for slot in slots if start <= slot < stop)
+    unaligned = np.concatenate((np.zeros(1, np.uint8), array))[1:]
+    assert bits.to_slots(unaligned).tolist() == sorted(slots)
+
+
 @given(members, members)
 def test_set_operations(left: set[int], right: set[int]) -> None:
     a, b = packed(left), packed(right)

@@ -86,9 +86,9 @@ def test_resolving_prefers_the_alias(tmp_path: Path) -> None:
 def test_another_format_is_refused(tmp_path: Path) -> None:
     catalog = _catalog(tmp_path)
     with catalog._environment.write() as txn:
-        txn.put(b"format", keys.seal(keys.u64(2)), db=catalog._node)
+        txn.put(b"format", keys.seal(b"", keys.u64(7)), db=catalog._node)
     catalog.close()
-    with pytest.raises(StorageError, match="catalog format 2 is not supported by this version, which writes 1"):
+    with pytest.raises(StorageError, match="catalog format 7 is not supported by this version, which writes format 2"):
         _catalog(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,19 +32,25 @@ def test_numbers_order_numerically(numbers: list[int]) -> None:
 
 @given(st.binary(max_size=64))
 def test_records_round_trip(body: bytes) -> None:
-    assert keys.unseal(keys.seal(body), "record") == body
+    assert keys.unseal(b"key", keys.seal(b"key", body), "record") == body
+
+
+@given(st.lists(st.binary(max_size=64)), st.lists(st.floats(width=32)))
+def test_a_record_of_parts_is_that_of_the_whole(texts: list[bytes], numbers: list[float]) -> None:
+    array = np.array(numbers * 2, "<f4").reshape(2, -1)
+    assert keys.seal(b"key", *texts, array, b"end") == keys.seal(b"key", b"".join(texts) + array.tobytes() + b"end")
 
 
 @given(st.binary(max_size=64), st.data())
 def test_any_flipped_bit_is_noticed(body: bytes, data: st.DataObject) -> None:
-    record = bytearray(keys.seal(body))
+    record = bytearray(keys.seal(b"key", body))
     bit = data.draw(st.integers(0, len(record) * 8 - 1))
     record[bit >> 3] ^= 1 << (bit & 7)
     with pytest.raises(CorruptionError, match="checksum mismatch in the record"):
-        keys.unseal(bytes(record), "the record")
+        keys.unseal(b"key", bytes(record), "the record")
 
 
 @pytest.mark.parametrize("length", [0, 3, 4, 11])
 def test_truncated_records_are_noticed(length: int) -> None:
     with pytest.raises(CorruptionError):
-        keys.unseal(keys.seal(b"12345678")[:length], "x")
+        keys.unseal(b"key", keys.seal(b"key", b"12345678")[:length], "x")

@@ -142,8 +142,8 @@ def test_optimizer_error_is_recorded_and_cleared(store: CollectionStore) -> None
 
 def test_unknown_format_is_refused(store: CollectionStore) -> None:
     with store.write() as txn:
-        txn.put(keys.FORMAT, keys.seal(keys.u64(7)), db=store.meta._database)
-        with pytest.raises(StorageError, match="data format 7 is not supported by this version, which writes format 1"):
+        txn.put(keys.FORMAT, keys.seal(b"", keys.u64(7)), db=store.meta._database)
+        with pytest.raises(StorageError, match="data format 7 is not supported by this version, which writes format 2"):
             store.meta.check_format(txn)
 
 

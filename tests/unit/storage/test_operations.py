@@ -45,6 +45,7 @@ from pointstore.core.schema import (
     VectorParams,
 )
 from pointstore.core.vector import Multi, Sparse
+from pointstore.storage import keys
 from pointstore.storage.operations import pack_operation, unpack_operation
 from tests.building import pid
 
@@ -140,6 +141,11 @@ def _same(left: object, right: object) -> bool:
     return left == right
 
 
+def packed(operation: Operation) -> bytes:
+    """Return an encoded operation in one piece, as the log has it."""
+    return keys.unseal(b"key", keys.seal(b"key", *pack_operation(operation)))
+
+
 def test_every_operation_has_a_strategy() -> None:
     assert set(_STRATEGIES) == set(get_args(operations.Operation))
 
@@ -148,7 +154,7 @@ def test_every_operation_has_a_strategy() -> None:
 def test_round_trip(kind: type) -> None:
     @given(_STRATEGIES[kind])
     def check(operation: Operation) -> None:
-        assert _same(unpack_operation(pack_operation(operation)), operation)
+        assert _same(unpack_operation(packed(operation)), operation)
 
     check()
 
@@ -159,8 +165,8 @@ def test_an_unknown_tag_is_corruption() -> None:
 
 
 def test_a_wrong_length_is_corruption() -> None:
-    packed = pack_operation(RemovePoints((pid(1), pid(2))))
+    data = packed(RemovePoints((pid(1), pid(2))))
     with pytest.raises(CorruptionError, match="wrong length"):
-        unpack_operation(packed + b"\0")
+        unpack_operation(data + b"\0")
     with pytest.raises(CorruptionError, match="wrong length"):
-        unpack_operation(packed[:-1])
+        unpack_operation(data[:-1])

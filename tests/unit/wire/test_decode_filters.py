@@ -178,11 +178,20 @@ REFUSED = [
         "value invalid, the size must be at least 4, got 3",
     ),
     (
+        "must { field { key: 'a' geo_polygon { exterior { points { lon: 1 } points {} points {} points {} } } } }",
+        "value invalid, the first and the last points should be same to form a closed line",
+    ),
+    (
+        "must { field { key: 'a' geo_radius { center { lat: nan } } } }",
+        "Wrong format of GeoPoint payload: expected `lat` = nan within [-90;90] and `lon` = 0.0 within [-180;180]",
+    ),
+    (
         "must { field { key: 'a' datetime_range { lt { seconds: 253402300800 } } } }",
         "Unable to parse timestamp: 253402300800s 0ns",
     ),
     ("must { field { key: 'a' datetime_range { lt { nanos: -1 } } } }", "Unable to parse timestamp: 0s -1ns"),
     ("must { slice {} }", "must be greater than 0"),
+    ("must { slice { total: 2 index: 2 } }", "must be less than the total number of slices"),
     ("min_should { conditions { has_id {} } }", "min_count must be greater than 0"),
 ]
 

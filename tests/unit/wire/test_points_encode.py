@@ -53,6 +53,8 @@ EMPTY_SPARSE = Sparse(np.array([], np.uint32), np.array([], np.float32))
     ("vectors", "expected"),
     [
         ({"": _dense([1, 2])}, "vector { dense { data: [1, 2] } }"),
+        ({"": _dense([])}, "vector { dense {} }"),
+        ({"": _dense([0.5] * 70_000)}, f"vector {{ dense {{ data: {[0.5] * 70_000} }} }}"),
         (
             {"": Multi(_dense([1, 2, 3, 4]).data, 2)},
             "vector { multi_dense { vectors { data: [1, 2] } vectors { data: [3, 4] } } }",
@@ -128,10 +130,11 @@ def test_pages() -> None:
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 2**63 - 1, -1, -(2**63), 0.0, -0.0, 1.0, 1e300, float("-inf")])
 def test_order_values(value: float) -> None:
-    record = Record(point_id_from_number(1), b"", None, value)
+    record = Record(point_id_from_number(1), b"", {"": _dense([1])}, value)
     reply = points_pb2.ScrollResponse.FromString(encode_page(Page([record], None), perf_counter()))
     order = points_pb2.OrderValue(int=value) if isinstance(value, int) else points_pb2.OrderValue(float=value)
-    expected = points_pb2.RetrievedPoint(id=PointId(num=1), order_value=order)
+    vectors = text_format.Parse("vector { dense { data: 1 } }", points_pb2.VectorsOutput())
+    expected = points_pb2.RetrievedPoint(id=PointId(num=1), vectors=vectors, order_value=order)
     assert list(reply.result) == [expected]
     assert reply.result[0].SerializeToString() == expected.SerializeToString()
 

@@ -1,0 +1,108 @@
+"""The search for damage after a process died in a way that damaged data explains, while the others go on.
+
+Every collection is verified whole, in a read transaction, beside whoever reads and writes it. One that is damaged is
+quarantined, and the catalog gets a new version so that all processes let go of it. A process that dies of the search
+itself has noted what it was at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from pointstore.core.errors import CorruptionError, StorageError
+from pointstore.engine.progress import Progress, ignore
+from pointstore.engine.recover import quarantine
+from pointstore.storage.catalog import Catalog
+from pointstore.storage.collection import CollectionStore
+from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
+from pointstore.storage.segments import SegmentGoneError, repair_segment
+from pointstore.storage.verify import verify_snapshot
+
+_SNAPSHOT_TRIES = 100
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def recheck(
+    data_dir: Path,
+    *,
+    map_size: int,
+    catalog_map_size: int,
+    after: str | None = None,
+    limit: Callable[[int], object] = ignore,
+) -> list[str]:
+    """Verify every collection of a data directory that is in use; return the names of those that are damaged.
+
+    Args:
+        data_dir: a server runs on it.
+        map_size: bound of one collection's store in bytes.
+        catalog_map_size: bound of the catalog in bytes.
+        after: what ended the process that looked before, if it died of that.
+        limit: is told the seconds that the next step may take.
+
+    Raises:
+        StorageError: the catalog cannot be used.
+    """
+    root = data_dir / COLLECTIONS
+    progress = Progress(data_dir, after, limit)
+    progress.begin(CATALOG, data_dir / CATALOG)
+    catalog = Catalog(data_dir / CATALOG, catalog_map_size)
+    damaged: list[str] = []
+    try:
+        for name, uid in catalog.names(None).collections.items():
+            if (root / uid / QUARANTINE).exists():
+                continue
+            try:
+                progress.begin(uid, root / uid)
+                _verify(root / uid, map_size)
+            except StorageError as error:
+                if not (root / uid).is_dir():
+                    # Dropped meanwhile.
+                    continue
+                _log.error("collection is quarantined", collection=name, directory=uid, reason=str(error))
+                quarantine(root / uid, str(error))
+                catalog.announce()
+                damaged.append(name)
+    finally:
+        catalog.close()
+    progress.end()
+    _log.info("looked for damaged data", found=damaged)
+    return damaged
+
+
+def _verify(path: Path, map_size: int) -> None:
+    store = CollectionStore(path, map_size)
+    try:
+        for _ in range(_SNAPSHOT_TRIES):
+            with store.read() as txn:
+                survey = verify_snapshot(store, txn)
+            if survey is not None:
+                break
+        else:
+            return
+        if survey.damage:
+            msg = f"damaged store: {survey.damage[0]}"
+            raise CorruptionError(msg)
+        _verify_segments(store)
+    finally:
+        store.close()
+
+
+def _verify_segments(store: CollectionStore) -> None:
+    verified: set[str] = set()
+    while True:
+        with store.read() as txn:
+            left = [meta for meta in store.meta.segments(txn) if meta.uid not in verified]
+        if not left:
+            return
+        for meta in left:
+            try:
+                repair_segment(store.segments_dir, meta)
+            except SegmentGoneError:
+                with store.read() as txn:
+                    if meta in store.meta.segments(txn):
+                        raise
+            verified.add(meta.uid)

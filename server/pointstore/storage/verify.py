@@ -1,0 +1,112 @@
+"""One environment verified: the pages of its file, the checksum of every record, its format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pointstore.core.errors import CorruptionError, StorageError
+from pointstore.core.point import PointId
+from pointstore.storage import catalog, keys, meta
+from pointstore.storage.collection import ENVIRONMENT, CollectionStore
+from pointstore.storage.env import Txn
+from pointstore.storage.pages import DamagedPageError, PageFile
+from pointstore.storage.pages import Meta as Root
+from pointstore.storage.points import unpack_slot
+from pointstore.storage.survey import DAMAGE_MAX, Survey, newest, of_transaction, records, survey
+
+_FIRST: Final = ("meta", "node", "live", "ids")
+_LAST: Final = ("points", "log")
+"""Databases whose missing records are noticed by whoever reads them; of the others a miss may be an answer."""
+
+_SNAPSHOT_TRIES = 20
+
+
+def verify_collection(path: Path, *, deadline: float | None = None, damage_max: int = DAMAGE_MAX) -> Survey:
+    """Verify the environment of a collection that nobody writes to.
+
+    Args:
+        path: the collection's directory.
+        deadline: time of `time.monotonic` at which to stop.
+        damage_max: number of lines of damage after which to stop.
+
+    Raises:
+        StorageError: its format is unknown to this version.
+    """
+    return _verify(path / ENVIRONMENT, "meta", "data", meta.FORMAT_VERSION, deadline, damage_max)
+
+
+def verify_catalog(path: Path, *, damage_max: int = DAMAGE_MAX) -> Survey:
+    """Verify the catalog that nobody writes to; as `verify_collection`."""
+    return _verify(path, "node", "catalog", catalog.FORMAT_VERSION, None, damage_max)
+
+
+def verify_snapshot(store: CollectionStore, txn: Txn) -> Survey | None:
+    """Verify what an open read transaction sees, while others may write; None when its root is gone already."""
+    try:
+        file = PageFile(store.path / ENVIRONMENT)
+        try:
+            root = of_transaction(file, txn.id())
+            return None if root is None else survey(file, root, _check, damage_max=1)
+        finally:
+            file.close()
+    except DamagedPageError as error:
+        return Survey([str(error)], complete=False)
+
+
+def _verify(  # noqa: PLR0913  what tells one kind of environment from the other, and how far to go
+    path: Path, holder: str, noun: str, version: int, deadline: float | None, damage_max: int
+) -> Survey:
+    try:
+        file = PageFile(path)
+        try:
+            root = newest(file)
+            check = _check_of(_format(file, root, holder), noun, version)
+            return survey(file, root, check, rank=_rank, deadline=deadline, damage_max=damage_max)
+        finally:
+            file.close()
+    except DamagedPageError as error:
+        return Survey([str(error)], complete=False)
+    except OSError as error:
+        return Survey([f"cannot read {path}: {error.strerror}"], complete=False)
+
+
+def _format(file: PageFile, root: Root, holder: str) -> int | None:
+    record = records(file, root, holder).get(keys.FORMAT)
+    if record is None:
+        return None
+    try:
+        return keys.of_u64(keys.unseal(b"", record, "the record of the format"))
+    except CorruptionError as error:
+        raise DamagedPageError(str(error)) from error
+
+
+def _check_of(found: int | None, noun: str, version: int) -> Callable[[str, bytes, bytes], str | None]:
+    if found is None or found == version:
+        return _check
+    if found != 1:
+        raise keys.unknown_format(noun, found, version)
+    # Its records are checked while they are migrated.
+    return lambda _database, _key, _record: None
+
+
+def _check(database: str, key: bytes, record: bytes) -> str | None:
+    try:
+        if database == "ids":
+            unpack_slot(PointId(key), record)
+            return None
+        keys.unseal(keys.framed_as(key) if database in {"meta", "node"} else key, record, "record", _shown(key))
+    except StorageError as error:
+        return str(error)
+    return None
+
+
+def _shown(key: bytes) -> str:
+    return key.decode() if key.isascii() and key.decode().isprintable() else key.hex()
+
+
+def _rank(database: str) -> int:
+    if database in _FIRST:
+        return _FIRST.index(database)
+    return len(_FIRST) + 1 + _LAST.index(database) if database in _LAST else len(_FIRST)

@@ -1,0 +1,36 @@
+"""C++: stubs from `proto/` make a round trip; there is no official client."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.interop.conftest import HERE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.interop.conftest import Run, Toolchain, Workspace
+
+
+@pytest.fixture(scope="module")
+def folder(toolchain: Toolchain, workspace: Workspace, run: Run) -> Path:
+    """Build the program; return where it is."""
+    toolchain("g++", "cmake", "pkg-config", "protoc", "grpc_cpp_plugin")
+    if subprocess.run(["pkg-config", "--exists", "grpc++"], check=False).returncode != 0:  # noqa: S607 # from the path
+        pytest.skip("this machine has no libgrpc++-dev")
+    built = workspace("cpp")
+    proto = HERE.parent.parent / "proto"
+    run(["cmake", "-S", built, "-B", built / "build", "-DCMAKE_BUILD_TYPE=Debug", f"-DPROTO_DIR={proto}"])
+    run(["cmake", "--build", built / "build"])
+    return built / "build"
+
+
+def test_generated_stubs_make_a_round_trip(folder: Path, walk: Run) -> None:
+    walk([folder / "stubs"])
+
+
+def test_the_program_of_the_guide_finds_what_it_wrote(folder: Path, walk: Run) -> None:
+    assert "London" in walk([folder / "guide"])
