@@ -89,8 +89,8 @@ class Settings(BaseSettings):
     max_message_mb: int = Field(default=256, ge=1, le=2047)
     """MiB of the largest request (decompressed) and reply message; a larger one is refused (RESOURCE_EXHAUSTED)."""
     request_memory_mb: int = Field(default=1024, ge=16, le=1 << 20)
-    """MiB of memory that one worker spends on requests and replies at the same time; larger messages wait, then are
-    refused (RESOURCE_EXHAUSTED). A request counts eight times its size, a reply three times: so much memory they take."""
+    """MiB of memory that one worker spends on requests and replies at the same time; what exceeds it waits, then is
+    refused (RESOURCE_EXHAUSTED). A request counts eight times its size, a reply three times: so much they take."""
     max_concurrent_streams: int = Field(default=1024, ge=1, le=1 << 20)
     """Calls in flight on one connection; the client's library holds back the rest."""
     max_connections: int = Field(default=4096, ge=1, le=1 << 20)
