@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 import structlog
 
+from pointstore import __version__
 from pointstore.core.heap import share_arenas
 from pointstore.supervisor import DRAIN_MARGIN_S, READY_LINE
 from pointstore.wire.admission import Admission, Credits
@@ -169,7 +170,9 @@ def run_recovery(settings: Settings, *, after: str | None) -> None:
 
     """
     from pointstore.engine.recover import recover
+    from pointstore.engine.snapshots import remove_leftovers
 
+    remove_leftovers(settings.data_dir, settings.snapshots_path)
     recover(
         settings.data_dir,
         map_size=settings.map_size,
@@ -206,6 +209,7 @@ def run_recheck(settings: Settings, *, after: str | None) -> None:
 def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int, gate_fd: int) -> int:
     """Serve until told to stop; return the exit status."""
     from pointstore.engine.engine import Engine
+    from pointstore.engine.snapshots import Snapshots
     from pointstore.wire.table import build_methods
     from qdrant_grpc import POOL
 
@@ -219,7 +223,8 @@ def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int
         return 0
     engine = Engine(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
     health, reflection = HealthService(), ReflectionService(POOL)
-    transport = Transport(settings, build_methods(engine), {**health.handlers(), **reflection.handlers()})
+    snapshots = Snapshots(engine, settings.snapshots_path, __version__)
+    transport = Transport(settings, build_methods(engine, snapshots), {**health.handlers(), **reflection.handlers()})
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     transport.listen(f"{host}:{settings.port}")
     _report_ready(ready_fd)

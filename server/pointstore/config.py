@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     """TCP port; 0 takes a free one, which the serving line names."""
     data_dir: Path = Path("./data")
     """Directory of everything that is kept. One server at a time may use it."""
+    snapshots_dir: Path | None = None
+    """Directory of the snapshots, on any file system; by default `snapshots` in the data directory."""
     workers: int = Field(default_factory=lambda: len(usable_cores()), ge=1, le=256)
     """Serving processes."""
     threads: int = Field(default=32, ge=1, le=1024)
@@ -110,6 +112,11 @@ class Settings(BaseSettings):
     """Log one JSON object a line instead of text for people."""
     optimizer: OptimizerSettings = OptimizerSettings()
     """The background process."""
+
+    @property
+    def snapshots_path(self) -> Path:
+        """Directory of the snapshots."""
+        return self.snapshots_dir or self.data_dir / "snapshots"
 
     @property
     def map_size(self) -> int:

@@ -37,6 +37,7 @@ from pointstore.core.update import (
     Upsert,
 )
 from pointstore.engine import strict
+from pointstore.engine.capture import Capture, capture
 from pointstore.engine.configure import changed
 from pointstore.engine.facet import FacetValue, facet
 from pointstore.engine.field_lookup import FieldLookup
@@ -358,6 +359,10 @@ class Collection:
             head = self._store.meta.head(txn)
             size = self._store.log.truncate(txn, self._log_bytes_max // 2, head.log_bytes)
             self._store.meta.put_head(txn, replace(head, log_bytes=size))
+
+    def capture(self, directory: Path) -> Capture:
+        """Capture the newest committed state into a new directory (`engine/capture.py`)."""
+        return capture(self._store, directory)
 
     def close(self) -> None:
         """Close the store; no request may be running."""

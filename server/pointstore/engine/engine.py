@@ -51,6 +51,7 @@ class Engine:
     """
 
     def __init__(self, data_dir: Path, *, map_size: int, catalog_map_size: int) -> None:
+        self.data_dir = data_dir
         self._root = data_dir / COLLECTIONS
         self._root.mkdir(parents=True, exist_ok=True)
         self._map_size = map_size
@@ -70,8 +71,19 @@ class Engine:
         real = names.resolve(name)
         if real is None:
             raise collection_not_found(name)
-        uid = names.collections[real]
-        return self._open.get(uid) or self._opened(real, uid)
+        return self.collection_of(real, names.collections[real])
+
+    def collection_of(self, name: str, uid: str) -> Collection:
+        """Return the collection of an entry of `names`.
+
+        Raises:
+            NotFoundError: it was dropped since.
+        """
+        return self._open.get(uid) or self._opened(name, uid)
+
+    def names(self) -> Names:
+        """Return the catalog as it is now."""
+        return self._current_names()
 
     def create_collection(self, name: str, config: CollectionConfig) -> None:
         """Create an empty collection, usable by every process at once.
@@ -173,7 +185,7 @@ class Engine:
         for name, uid in self._current_names().collections.items():
             # Quarantined, or dropped since the names were read: no reason to do without the others.
             with suppress(QuarantinedError, NotFoundError):
-                found.append(self._open.get(uid) or self._opened(name, uid))
+                found.append(self.collection_of(name, uid))
         return found
 
     def close(self) -> None:

@@ -147,12 +147,33 @@ class Environment:
     def _failure(self, error: lmdb.Error) -> Exception:
         number = _errno_of(error)
         # LMDB calls a write that was cut short, as the last one before a disk is full, an I/O error.
-        if number in _NO_SPACE or (number == errno.EIO and _is_full(self.path)):
+        if number in _NO_SPACE or (number == errno.EIO and is_full(self.path)):
             return InsufficientStorageError(_NO_SPACE_TEXT)
         if number in _IO_ERRORS:
             self._poison = f"{self.path} refuses writes until restarted after an I/O error: {error}"
             return UnavailableError(self._poison)
         return StorageError(f"{self.path}: {error}")
+
+    def copy(self, txn: Txn, path: Path) -> None:
+        """Write what a read transaction sees to a new data file, without free pages; not synced.
+
+        Nobody waits for it, but pages that are freed meanwhile stay taken until the transaction ends.
+
+        Raises:
+            InsufficientStorageError: disk full.
+            StorageError: an input or output error.
+        """
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            self._env.copyfd(descriptor, compact=True, txn=cast("lmdb.Transaction", txn))
+        except lmdb.Error as error:
+            # Unlike a failed commit this leaves no doubt about the environment itself.
+            if _errno_of(error) in _NO_SPACE or is_full(path.parent):
+                raise InsufficientStorageError(_NO_SPACE_TEXT) from error
+            msg = f"cannot copy {self.path}: {error}"
+            raise StorageError(msg) from error
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Close; no transaction may be open in any thread."""
@@ -168,9 +189,25 @@ def _allocate_lock_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def _is_full(path: Path) -> bool:
+def is_full(path: Path) -> bool:
+    """Tell whether the file system of a path has no room left to speak of."""
     disk = os.statvfs(path)
     return disk.f_bavail * disk.f_frsize < _FULL_BYTES
+
+
+@contextmanager
+def space_errors() -> Iterator[None]:
+    """Turn the errors of a full disk, met in plain files, into the one for the client.
+
+    Raises:
+        InsufficientStorageError: disk or quota full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise InsufficientStorageError(_NO_SPACE_TEXT) from error
+        raise
 
 
 def map_full() -> InsufficientStorageError:

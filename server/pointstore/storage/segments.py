@@ -230,6 +230,27 @@ def open_segment(root: Path, meta: SegmentMeta) -> SegmentFiles:
     return SegmentFiles(slots, rows, directory / INDEX_FILE if has_index_file(root, meta) else None)
 
 
+def link_segment(root: Path, meta: SegmentMeta, target: Path) -> None:
+    """Give a segment's files a second name in the new directory `target / uid`: they outlive their removal here.
+
+    An index file that is missing or not the one that was published is left out.
+
+    Raises:
+        SegmentGoneError: the directory is not there, or is being removed.
+        OSError: the file system has no hard links, or `target` is on another one.
+
+    """
+    directory = target / meta.uid
+    directory.mkdir()
+    for name in meta.sizes:
+        if name == INDEX_FILE and not has_index_file(root, meta):
+            continue
+        try:
+            os.link(root / meta.uid / name, directory / name)
+        except FileNotFoundError as error:
+            raise SegmentGoneError(meta.uid) from error
+
+
 def has_index_file(root: Path, meta: SegmentMeta) -> bool:
     """Tell whether the published index file is there, by name and size."""
     return INDEX_FILE in meta.sizes and _size(root / meta.uid / INDEX_FILE) == meta.sizes[INDEX_FILE]
