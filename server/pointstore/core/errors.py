@@ -18,7 +18,10 @@ wire layer's business (`wire/status.py`); nothing here knows about it.
     │   │   └── QueryInferenceError "Inference error: " and the text of the inner error
     │   ├── OperationTimeoutError   "Timeout: "
     │   ├── RateLimitedError        "Rate limiting exceeded: "
-    │   └── InsufficientStorageError "Insufficient storage: "
+    │   ├── InsufficientStorageError "Insufficient storage: "
+    │   ├── MessageTooLargeError    "Message too large: "
+    │   ├── OverloadedError         "Overloaded: "
+    │   └── CallCancelledError      "Cancelled: "
     └── StorageError                "Service internal error: "
         ├── UnavailableError        closing, or short of something that the machine may have again
         │   └── ReadOnlyError       no writes after an I/O error, until restarted
@@ -142,6 +145,24 @@ class InsufficientStorageError(RequestError):
     """Disk or map full; nothing of the request was applied, earlier data is untouched."""
 
     prefix = "Insufficient storage: "
+
+
+class MessageTooLargeError(RequestError):
+    """A request or a reply is larger than the service handles at once; the text names size, limit and setting."""
+
+    prefix = "Message too large: "
+
+
+class OverloadedError(RequestError):
+    """The service has as much work as it can hold; the same request can succeed later."""
+
+    prefix = "Overloaded: "
+
+
+class CallCancelledError(RequestError):
+    """The client has given up the call, so nobody would read the reply."""
+
+    prefix = "Cancelled: "
 
 
 class StorageError(PointstoreError):

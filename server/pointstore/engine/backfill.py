@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 
+from pointstore.core import interruption
 from pointstore.core.fields import FieldIndex, RawKind
 from pointstore.engine.indexing import build_blocks
 from pointstore.storage.collection import CollectionStore
@@ -38,6 +39,8 @@ def fill(store: CollectionStore, number: int) -> None:
     """Bring an index up to date and mark it as ready; nothing happens when it is so already, or dropped meanwhile."""
     after: int | None = -1
     while after is not None:
+        # Whoever comes next continues it.
+        interruption.check()
         with store.write() as txn:
             index = _unready(store, txn, number)
             if index is None:
@@ -95,6 +98,7 @@ def wait_ready(store: CollectionStore, number: int) -> bool:
     """Wait a while for an index that another thread or process fills; tell whether it is ready."""
     deadline = time.monotonic() + _WAIT_S
     while time.monotonic() < deadline:
+        interruption.check()
         with store.read() as txn:
             if _unready(store, txn, number) is None:
                 return True
