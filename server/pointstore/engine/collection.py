@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core import interruption
 from pointstore.core.catalog import CollectionChange, CollectionInfo, CollectionStatus, FieldInfo
 from pointstore.core.errors import CorruptionError, QuarantinedError
 from pointstore.core.failpoint import visit
@@ -65,6 +66,7 @@ _LOG_SHARE_MAX = 8
 """The same as one part in so many of the store's map, when that is smaller."""
 
 _FRESH_VIEW_TRIES = 20
+_RECORDS_A_CHECK = 32
 
 
 class Collection:
@@ -210,7 +212,9 @@ class Collection:
             distinct = list(dict.fromkeys(ids))
             return [
                 record_of(view, point_id, slot, selectors)
-                for point_id, slot in zip(distinct, view.slots_of(distinct), strict=True)
+                for point_id, slot in interruption.checked(
+                    zip(distinct, view.slots_of(distinct), strict=True), _RECORDS_A_CHECK
+                )
                 if slot is not None
             ]
 
@@ -463,7 +467,8 @@ def _ordered_records(view: View, request: ScrollRequest, order: OrderBy) -> list
         limit=request.limit,
     )
     return [
-        record_of(view, pair.point_id, pair.slot, request.selectors)._replace(order_value=pair.value) for pair in pairs
+        record_of(view, pair.point_id, pair.slot, request.selectors)._replace(order_value=pair.value)
+        for pair in interruption.checked(pairs, _RECORDS_A_CHECK)
     ]
 
 
