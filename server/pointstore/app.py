@@ -45,6 +45,7 @@ _THREADS_PER_WAITER: Final = 4
 _REFUSALS_MAX: Final = 1024
 
 _GATE_LOOK_S: Final = 0.2
+_POISON_LOOK_S: Final = 0.2
 _CLOSE_MARGIN_S: Final = 2.0
 _STUCK_STATUS: Final = 3
 
@@ -210,6 +211,7 @@ def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int
     """Serve until told to stop; return the exit status."""
     from pointstore.engine.engine import Engine
     from pointstore.engine.snapshots import Snapshots
+    from pointstore.storage.poison import MARKS
     from pointstore.wire.table import build_methods
     from qdrant_grpc import POOL
 
@@ -229,7 +231,12 @@ def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int
     transport.listen(f"{host}:{settings.port}")
     _report_ready(ready_fd)
 
-    stop.wait()
+    _stop_when_broken(stop)
+    while not stop.wait(_POISON_LOOK_S):
+        if MARKS.any():
+            # Reads go on, but whoever watches is to restart the server, which checks and clears.
+            health.drain()
+            stop.wait()
     health.drain()
     time.sleep(settings.lame_duck_s)
     reflection.drain()
@@ -254,6 +261,7 @@ def run_optimizer(settings: Settings, *, control_fd: int, ready_fd: int, gate_fd
     engine = Engine(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
     optimizer = Optimizer(settings, engine)
     _report_ready(ready_fd)
+    _stop_when_broken(stop)
     optimizer.run(stop)
     engine.close()
     return 0
@@ -289,6 +297,18 @@ def _watch_for_stop(settings: Settings, control_fd: int) -> threading.Event:
 
     threading.Thread(target=watch, name="stop-watch", daemon=True).start()
     return event
+
+
+def _stop_when_broken(stop: threading.Event) -> None:
+    """End this process in order once it cannot use an environment any more; the supervisor starts another."""
+    from pointstore.storage.poison import MARKS
+
+    def watch() -> None:
+        MARKS.broken.wait()
+        _log.error("a store is of no more use to this process; it makes room for another")
+        stop.set()
+
+    threading.Thread(target=watch, name="broken-watch", daemon=True).start()
 
 
 def _report_ready(ready_fd: int) -> None:

@@ -24,8 +24,7 @@ import pytest
 
 from qdrant_grpc.points_service_pb2_grpc import PointsStub
 from tests.conftest import is_alive, wait_until
-from tests.crash.driver import channel_to, create
-from tests.crash.test_kills import EAGER
+from tests.crash.driver import EAGER, channel_to, create
 from tests.gates.history import DONE, EMPTY, NEVER, Call, Kind, check, check_counter
 from tests.gates.register_clients import Order, Recorded, creation, read_states, run
 

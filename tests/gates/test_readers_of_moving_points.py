@@ -18,9 +18,8 @@ import pytest
 from qdrant_grpc import collections_pb2, points_pb2, qdrant_common_pb2
 from qdrant_grpc.json_with_int_pb2 import Value
 from qdrant_grpc.points_service_pb2_grpc import PointsStub
-from tests.crash.driver import TIMEOUT_S, channel_to, create
+from tests.crash.driver import EAGER, TIMEOUT_S, channel_to, create
 from tests.crash.model import from_id, order_key
-from tests.crash.test_kills import EAGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

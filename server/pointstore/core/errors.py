@@ -23,7 +23,8 @@ wire layer's business (`wire/status.py`); nothing here knows about it.
     │   ├── OverloadedError         "Overloaded: "
     │   └── CallCancelledError      "Cancelled: "
     └── StorageError                "Service internal error: "
-        ├── UnavailableError        closing, or poisoned by an I/O error until restarted
+        ├── UnavailableError        closing, or short of something that the machine may have again
+        │   └── ReadOnlyError       no writes after an I/O error, until restarted
         └── CorruptionError         data on disk that fails its checks
             └── QuarantinedError    a collection that is set aside because of that
 """
@@ -171,7 +172,11 @@ class StorageError(PointstoreError):
 
 
 class UnavailableError(StorageError):
-    """The store is closing, or refuses writes after an I/O error until it is reopened."""
+    """The store is closing, or the machine refuses something that it may grant later; nothing was changed."""
+
+
+class ReadOnlyError(UnavailableError):
+    """An I/O error: what became of this write is unknown, and later ones are refused until a start has checked."""
 
 
 class CorruptionError(StorageError):

@@ -45,6 +45,7 @@ def fill(store: CollectionStore, number: int) -> None:
             index = _unready(store, txn, number)
             if index is None:
                 return
+            store.check_room(txn)
             after = _fill_some(store, txn, index, after)
             if after is None:
                 store.meta.put_fields(txn, store.meta.fields(txn).completed(number))
@@ -64,6 +65,7 @@ def define_raw(store: CollectionStore, path: str, kind: RawKind) -> int | None:
             return present.number
         if sum(index.raw is not None for index in fields.indexes) >= RAW_INDEXES_MAX:
             return None
+        store.check_room(txn)
         added = fields.added(path, raw=kind).used(fields.next_number, int(time.time()))
         store.meta.put_fields(txn, added)
         store.meta.put_head(txn, advanced(store.meta.head(txn), config=True))

@@ -30,7 +30,8 @@ from pointstore.index.slots import popcount
 from pointstore.storage.archive import MANIFEST_FILE, ArchivedCollection, Manifest, load_manifest, read_archive
 from pointstore.storage.catalog import Catalog, Names
 from pointstore.storage.collection import SEGMENTS, CollectionStore
-from pointstore.storage.env import space_errors, sync_directory
+from pointstore.storage.env import sync_directory
+from pointstore.storage.faults import space_errors
 from pointstore.storage.keys import POINTS_SPACE
 from pointstore.storage.layout import CATALOG, COLLECTIONS, RESTORES
 from pointstore.storage.migration import migrate_collection
@@ -109,7 +110,7 @@ class Restore:
         catalog = Catalog(self.data_dir / CATALOG, self.catalog_map_size)
         unpacked = self.data_dir / RESTORES / secrets.token_hex(8)
         try:
-            with space_errors():
+            with space_errors(self.data_dir):
                 unpacked.mkdir(parents=True)
                 (self.data_dir / COLLECTIONS).mkdir(exist_ok=True)
                 manifest = read_archive(self.snapshot, lambda manifest: self._admit_beside(catalog, manifest), unpacked)

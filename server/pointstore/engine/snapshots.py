@@ -25,7 +25,7 @@ from pointstore.core.errors import (
 )
 from pointstore.core.failpoint import visit
 from pointstore.storage.archive import ArchivedCollection, Manifest, write_archive
-from pointstore.storage.env import space_errors
+from pointstore.storage.faults import space_errors
 from pointstore.storage.layout import CAPTURES, COLLECTIONS, RESTORES
 from pointstore.storage.snapshot_files import SnapshotFiles
 
@@ -153,7 +153,7 @@ class Snapshots:
         if not self._slots.acquire(blocking=False):
             raise RateLimitedError("Too many snapshots are being made, try again later", _RETRY_S)
         try:
-            with space_errors(), self._files.turn(proceed):
+            with space_errors(self._captures.parent), self._files.turn(proceed):
                 # Whoever had the turn before and died left its files here.
                 self._files.remove_unfinished()
                 shutil.rmtree(self._captures, ignore_errors=True)

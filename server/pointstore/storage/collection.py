@@ -60,13 +60,14 @@ class CollectionStore:
         return self._environment.read()
 
     def check_room(self, txn: Txn) -> None:
-        """Refuse a transaction that stores more than the map takes besides its reserve.
+        """Refuse a transaction that stores more when that would take the reserves of the map or of the disk.
 
         Raises:
-            InsufficientStorageError: too much is stored.
+            InsufficientStorageError: too much is stored, or the disk is full.
         """
         if self._environment.used_bytes(txn) > self._quota:
             raise map_full()
+        self._environment.reserve()
 
     def write(self) -> AbstractContextManager[Txn]:
         """Begin the write transaction."""

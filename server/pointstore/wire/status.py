@@ -26,6 +26,7 @@ from pointstore.core.errors import (
     QuarantinedError,
     QueryInferenceError,
     RateLimitedError,
+    ReadOnlyError,
     RequestError,
     StorageError,
     UnavailableError,
@@ -56,6 +57,7 @@ CODES: Final[Mapping[type[PointstoreError], StatusCode]] = {
     CallCancelledError: StatusCode.CANCELLED,
     StorageError: StatusCode.INTERNAL,
     UnavailableError: StatusCode.UNAVAILABLE,
+    ReadOnlyError: StatusCode.UNAVAILABLE,
     CorruptionError: StatusCode.DATA_LOSS,
     QuarantinedError: StatusCode.DATA_LOSS,
 }
@@ -65,6 +67,11 @@ _INTERNAL_TEXTS: Final[Mapping[StatusCode, str]] = {
     StatusCode.UNAVAILABLE: "Service internal error: the store does not accept this request now, try again later",
     StatusCode.DATA_LOSS: "Service internal error: stored data failed its checks, the details are in the log",
 }
+
+_READ_ONLY: Final = (
+    "Service internal error: an input/output error of the disk; what it concerns takes no more writes until the server "
+    "is restarted, the details are in the log"
+)
 
 _QUARANTINED: Final = (
     "Service internal error: collection `{}` is quarantined, its stored data failed the checks of the last start; "
@@ -107,6 +114,8 @@ def status_of(error: PointstoreError) -> Status:
     code = code_of(type(error))
     if isinstance(error, QuarantinedError):
         return Status(code, clip(_QUARANTINED.format(error.collection)))
+    if isinstance(error, ReadOnlyError):
+        return Status(code, _READ_ONLY)
     if not isinstance(error, RequestError):
         return Status(code, _INTERNAL_TEXTS[code])
     return Status(code, clip(error.message), _metadata(error))
