@@ -64,10 +64,10 @@ bench-filters: $(DEV)
 demo: $(DEV)
 	$(BIN)/python scripts/load_packages.py $(DIR) --queries 5
 
-# make crash CRASH_CYCLES=100: so many cycles of load, kill -9, restart and comparison; about 8 s each.
+# make crash CRASH_CYCLES=100: so many cycles of load, kill -9, restart and comparison; about 3 s each.
 crash: CRASH_CYCLES ?= 100
-crash: $(DEV)
-	CRASH_CYCLES=$(CRASH_CYCLES) $(BIN)/python -m pytest -n 2 --timeout 0 tests/crash
+crash:
+	$(MAKE) gate GATE=R1 SIZE=$(CRASH_CYCLES)
 
 # make differential CASES=2000: so many random filters against the original engine and the client's local mode.
 differential: CASES ?= 2000

@@ -99,20 +99,24 @@ class Server:
         """What all processes have written to standard error, from all starts."""
         return self.log_path.read_text()
 
-    def start(self, port: int = 0) -> None:
-        """Start the server, by default on a free port, and wait for its serving line."""
+    def launch(self, environment: Mapping[str, str] | None = None, port: int = 0) -> None:
+        """Start the server's processes and return at once; `environment` is for this start only."""
         command = [sys.executable, "-m", "pointstore", "serve", "--port", str(port), "--workers", str(self._workers)]
         with self.log_path.open("a") as log:
             self._process = subprocess.Popen(
                 [*command, "--data-dir", str(self.data_dir)],
-                env=server_environment(self._environment),
+                env=server_environment({**self._environment, **(environment or {})}),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
             )
+
+    def start(self, environment: Mapping[str, str] | None = None, port: int = 0) -> None:
+        """Start the server, by default on a free port, and wait for its serving line."""
+        self.launch(environment, port)
         lines: queue.Queue[str] = queue.Queue()
-        output = self._process.stdout
+        output = self.process.stdout
         assert output is not None
         threading.Thread(target=lambda: lines.put(output.readline()), daemon=True).start()
         try:
@@ -126,15 +130,15 @@ class Server:
         self.child_pids()
 
     def child_pids(self) -> dict[str, int]:
-        """Return the pids of the running children by name: `worker-0`, `worker-1`, ..., `optimizer`."""
+        """Return the pids of the running children: `worker-0`, `worker-1`, ..., `optimizer`; at a start `recover`."""
         found: dict[str, int] = {}
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
                 arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
                 if "worker" in arguments:
                     found["worker-" + arguments[arguments.index("worker") + 1]] = int(pid)
-                elif "optimizer" in arguments:
-                    found["optimizer"] = int(pid)
+                else:
+                    found.update({name: int(pid) for name in ("optimizer", "recover") if name in arguments})
         self._seen.update(found.values())
         return found
 
@@ -151,9 +155,10 @@ class Server:
 
     def kill9(self) -> None:
         """Kill every process of the server at once, as the out-of-memory killer or a power cut would."""
-        pids = [self.pid, *self.child_pids().values()]
         if self.process.poll() is None:
-            for pid in pids:
+            # Held still, so that it starts no child between the look at its children and their end.
+            os.kill(self.pid, signal.SIGSTOP)
+            for pid in [*self.child_pids().values(), self.pid]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         self.process.wait(STOP_TIMEOUT_S)
@@ -174,7 +179,7 @@ class Server:
         if self.process.poll() is None:
             self.terminate()
         self.wait_for_release()
-        self.start(port)
+        self.start(port=port)
 
     def close(self) -> None:
         """End whatever still runs, by force after a while."""

@@ -1,10 +1,12 @@
-"""The command line: `pointstore serve`, `check`, `version`, and the hidden commands of the child processes.
+"""The command line: `pointstore serve`, `restore`, `check`, `version`, and the hidden commands of the child processes.
 
 What a command needs is imported in it: the supervisor must never load grpc or the engine.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -13,7 +15,7 @@ import typer
 from pydantic import ValidationError
 
 from pointstore import __version__
-from pointstore.config import Settings
+from pointstore.config import SETTINGS_VARIABLE, Settings
 from pointstore.logs import configure_logs
 
 app: Final = typer.Typer(
@@ -43,15 +45,7 @@ def serve(
     """Serve until SIGTERM or Ctrl-C. Every setting can also be given as POINTSTORE__NAME in the environment."""
     from pointstore.supervisor import Supervisor
 
-    try:
-        settings = Settings.load(config, host=host, port=port, data_dir=data_dir, workers=workers)
-    except FileNotFoundError as error:
-        _refuse(f"there is no configuration file {error}")
-    except ValidationError as error:
-        _refuse(
-            "invalid settings: "
-            + "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        )
+    settings = _load_settings(config, host=host, port=port, data_dir=data_dir, workers=workers)
     configure_logs(role="supervisor", level=settings.log_level, as_json=settings.log_json)
     raise typer.Exit(Supervisor(settings).run())
 
@@ -81,6 +75,71 @@ def check(
     claim.release()
     typer.echo(json.dumps(report.as_json(), indent=2) if as_json else "\n".join(report.lines()))
     raise typer.Exit(0 if report.clean else 1)
+
+
+@app.command()
+def restore(
+    snapshot: Annotated[Path, typer.Argument(help="File of a snapshot.")],
+    data_dir: Annotated[Path | None, typer.Option(help="Where to; no server may run on it [./data].")] = None,
+    collection: Annotated[str | None, typer.Option(help="Another name for the collection of the snapshot.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings; see pointstore/config.py.")] = None,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Replace collections and aliases of the same names.")] = False,
+) -> None:
+    """Bring back a collection, or everything, from a snapshot; it is checked as a whole first."""
+    settings = _load_settings(config, data_dir=data_dir)
+    configure_logs(role="restore", level=settings.log_level, as_json=settings.log_json)
+    from pointstore.claims import ClaimRefusedError, DataDirClaim
+    from pointstore.core.errors import PointstoreError
+    from pointstore.engine.restore import Restore
+
+    asked = Restore(snapshot, settings.data_dir, collection, force, settings.map_size, settings.catalog_map_size)
+    try:
+        asked.inspect()
+        claim = DataDirClaim.take(settings.data_dir)
+        restored = asked.run(lambda root: _check_in_child(settings, root))
+        claim.release()
+    except (ClaimRefusedError, PointstoreError) as error:
+        _refuse(f"nothing was restored: {error}")
+    except OSError as error:
+        _refuse(f"nothing was restored: {error.filename or snapshot}: {error.strerror}")
+    for name, points in restored.points.items():
+        typer.echo(f"restored collection `{name}` ({points} points)")
+    for alias, name in restored.aliases.items():
+        typer.echo(f"restored alias `{alias}` of collection `{name}`")
+
+
+@app.command(hidden=True)
+def check_unpacked(root: Path) -> None:
+    """Check what `restore` has unpacked, in a process that a damaged store may end."""
+    settings = _child_settings("restore")
+    from pointstore.core.errors import StorageError
+    from pointstore.engine.restore import check_unpacked
+
+    try:
+        check_unpacked(root, settings.map_size)
+    except StorageError as error:
+        sys.stdout.write(str(error))
+        raise typer.Exit(1) from error
+
+
+def _check_in_child(settings: Settings, root: Path) -> None:
+    """Run `check-unpacked`."""
+    from pointstore.core.errors import CorruptionError
+
+    child = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-m", "pointstore", "check-unpacked", str(root)],
+        env={**os.environ, SETTINGS_VARIABLE: settings.model_dump_json()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        # Whatever libraries say of a store that is damaged on purpose: one line tells that it is.
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=False,
+    )
+    if child.returncode:
+        reason = child.stdout or f"not a usable snapshot: reading it ended a process with {child.returncode}"
+        raise CorruptionError(reason)
 
 
 @app.command()
@@ -141,6 +200,19 @@ def optimizer(control_fd: _ControlFd, ready_fd: _ReadyFd, gate_fd: _GateFd) -> N
     from pointstore.app import run_optimizer
 
     raise typer.Exit(run_optimizer(settings, control_fd=control_fd, ready_fd=ready_fd, gate_fd=gate_fd))
+
+
+def _load_settings(config: Path | None, **given: object) -> Settings:
+    """Read the settings, or end the program with what is wrong with them."""
+    try:
+        return Settings.load(config, **given)
+    except FileNotFoundError as error:
+        _refuse(f"there is no configuration file {error}")
+    except ValidationError as error:
+        _refuse(
+            "invalid settings: "
+            + "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        )
 
 
 def _child_settings(role: str) -> Settings:

@@ -11,15 +11,20 @@ import select
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import grpc
 import structlog
 
+from pointstore import __version__
+from pointstore.core.heap import share_arenas
 from pointstore.supervisor import DAMAGE_FOUND, DRAIN_MARGIN_S, READY_LINE
+from pointstore.wire.admission import Admission, Credits
+from pointstore.wire.call_pool import CallPool, CallTable
 from pointstore.wire.health import HealthService
 from pointstore.wire.reflection import ReflectionService
+from pointstore.wire.service import is_write
+from pointstore.wire.transfers import Transfers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +38,14 @@ if TYPE_CHECKING:
 _CLIENT_PING_MIN_MS: Final = 5_000
 """Clients may ping every 10 s, also without a call; grpc's default is to hang up on them. Half of it, for jitter."""
 
+_TRANSPORT_MESSAGE_MAX: Final = (1 << 31) - 1
+_IDENTITY_AND_GZIP: Final = 0b101
+_THREADS_PER_WAITER: Final = 4
+"""Of so many threads one may wait for memory."""
+_REFUSALS_MAX: Final = 1024
+
 _GATE_LOOK_S: Final = 0.2
+_POISON_LOOK_S: Final = 0.2
 _CLOSE_MARGIN_S: Final = 2.0
 _STUCK_STATUS: Final = 3
 
@@ -41,7 +53,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Transport:
-    """A grpcio server over an RPC table; gzip requests are accepted, replies are not compressed."""
+    """A grpcio server over an RPC table, with admission (wire/admission.py); replies are not compressed."""
 
     def __init__(self, settings: Settings, methods: Mapping[str, Method], handlers: Mapping[str, Handler]) -> None:
         """Build a server that is neither bound nor started.
@@ -52,13 +64,34 @@ class Transport:
             handlers: ready-made grpc handlers by full path: health and reflection.
 
         """
-        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
-        self.server = grpc.server(self._pool, options=_channel_options(settings))
-        self.server.add_generic_rpc_handlers(_group_by_service({**_raw_handlers(methods), **handlers}))
+        budget = settings.request_memory_bytes
+        budget_credits = Credits(budget, max(settings.threads // _THREADS_PER_WAITER, 1), settings.wait_max_s)
+        self._transfers = Transfers(
+            budget=budget,
+            timeout_s=settings.transfer_timeout_s,
+            held=lambda: budget_credits.held,
+            starved=lambda: budget_credits.waiting > 0,
+        )
+        admission = Admission(budget_credits, self._transfers, settings.max_message_bytes)
+        # Writes have threads of their own: reads, which are small and short, are not to wait behind uploads.
+        self._pools = {
+            writes: CallPool(name, settings.threads, settings.max_waiting_calls, settings.wait_max_s, self._transfers)
+            for writes, name in ((False, "read"), (True, "write"))
+        }
+        pools = {path: self._pools[is_write(path)] for path in methods}
+        unary = {path: _unary_handler(admission.admitted(method), pools[path]) for path, method in methods.items()}
+        self.server = grpc.server(
+            self._pools[False],
+            options=_channel_options(settings),
+            # Refusals of our own come long before; this is for when even they pile up.
+            maximum_concurrent_rpcs=2 * (settings.threads + settings.max_waiting_calls) + _REFUSALS_MAX,
+        )
+        self.server.add_generic_rpc_handlers([CallTable({**unary, **handlers}, pools)])
 
     def listen(self, address: str) -> int:
         """Bind `host:port` next to the other workers, start serving, return the port."""
         port = self.server.add_insecure_port(address)
+        self._transfers.start()
         self.server.start()
         return port
 
@@ -71,35 +104,56 @@ class Transport:
         """
         self.server.stop(grace_s).wait()
         # A cancelled call is over for its client, but its handler may still be at work in this pool.
-        waiter = threading.Thread(target=self._pool.shutdown, daemon=True)
+        waiter = threading.Thread(target=self._shut_down, daemon=True)
         waiter.start()
         waiter.join(_CLOSE_MARGIN_S)
+        self._transfers.stop()
         return not waiter.is_alive()
 
+    def _shut_down(self) -> None:
+        for pool in self._pools.values():
+            pool.shutdown()
 
-def _raw_handlers(methods: Mapping[str, Method]) -> dict[str, Handler]:
-    return {path: grpc.unary_unary_rpc_method_handler(method) for path, method in methods.items()}
+
+class _OnPool:
+    """A method with the attribute by which grpcio picks its threads."""
+
+    def __init__(self, method: Method, pool: CallPool) -> None:
+        self._method = method
+        self.experimental_thread_pool = pool
+
+    def __call__(self, body: bytes, context: grpc.ServicerContext) -> bytes:
+        return self._method(body, context)
 
 
-def _group_by_service(handlers: Mapping[str, Handler]) -> list[grpc.GenericRpcHandler]:
-    """Turn handlers by full path (`/package.Service/Method`) into grpc's tables; it refuses what is in none."""
-    services: dict[str, dict[str, Handler]] = {}
-    for path, handler in handlers.items():
-        _, service, method = path.split("/")
-        services.setdefault(service, {})[method] = handler
-    return [grpc.method_handlers_generic_handler(service, table) for service, table in services.items()]
+def _unary_handler(method: Method, pool: CallPool) -> Handler:
+    return grpc.unary_unary_rpc_method_handler(_OnPool(method, pool))
 
 
 def _channel_options(settings: Settings) -> list[tuple[str, int]]:
+    # The transport's own texts name no setting, so it refuses only what is far beyond the limit.
+    receive_bytes = min(settings.max_message_bytes + settings.max_message_bytes // 2, _TRANSPORT_MESSAGE_MAX)
     return [
         ("grpc.so_reuseport", 1),
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.max_receive_message_length", receive_bytes),
+        ("grpc.max_send_message_length", -1),
+        # wire/bodies.py decompresses; deflate could not be told from an uncompressed message.
+        ("grpc.per_message_decompression", 0),
+        ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_AND_GZIP),
         ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+        # Beyond these the transport drops calls at random before anybody can give them a status.
+        ("grpc.server.max_pending_requests", 2 * settings.max_waiting_calls),
+        ("grpc.server.max_pending_requests_hard_limit", 4 * settings.max_waiting_calls),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+        # Probing would grow the windows to megabytes of what no call has asked for yet.
+        ("grpc.http2.bdp_probe", 0),
         # Left on, it counts calls whose end the client has seen already: a client that keeps to the limit above, as
         # all do, has a third of its waiting calls refused with UNAVAILABLE.
         ("grpc.http.overload_protection", 0),
         ("grpc.server_handshake_timeout_ms", settings.handshake_timeout_ms),
+        ("grpc.max_connection_idle_ms", int(settings.idle_timeout_s * 1000)),
+        ("grpc.keepalive_time_ms", int(settings.keepalive_s * 1000)),
+        ("grpc.keepalive_timeout_ms", int(settings.keepalive_s * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _CLIENT_PING_MIN_MS),
     ]
@@ -117,7 +171,9 @@ def run_recovery(settings: Settings, *, after: str | None) -> None:
 
     """
     from pointstore.engine.recover import recover
+    from pointstore.engine.snapshots import remove_leftovers
 
+    remove_leftovers(settings.data_dir, settings.snapshots_path)
     recover(
         settings.data_dir,
         map_size=settings.map_size,
@@ -155,9 +211,12 @@ def run_recheck(settings: Settings, *, after: str | None) -> int:
 def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int, gate_fd: int) -> int:
     """Serve until told to stop; return the exit status."""
     from pointstore.engine.engine import Engine
+    from pointstore.engine.snapshots import Snapshots
+    from pointstore.storage.poison import MARKS
     from pointstore.wire.table import build_methods
     from qdrant_grpc import POOL
 
+    share_arenas()
     # First of all: threads started later inherit the core.
     core = settings.core_of(index)
     if core is not None and hasattr(os, "sched_setaffinity"):
@@ -167,12 +226,18 @@ def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int
         return 0
     engine = Engine(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
     health, reflection = HealthService(), ReflectionService(POOL)
-    transport = Transport(settings, build_methods(engine), {**health.handlers(), **reflection.handlers()})
+    snapshots = Snapshots(engine, settings.snapshots_path, __version__)
+    transport = Transport(settings, build_methods(engine, snapshots), {**health.handlers(), **reflection.handlers()})
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     transport.listen(f"{host}:{settings.port}")
     _report_ready(ready_fd)
 
-    stop.wait()
+    _stop_when_broken(stop)
+    while not stop.wait(_POISON_LOOK_S):
+        if MARKS.any():
+            # Reads go on, but whoever watches is to restart the server, which checks and clears.
+            health.drain()
+            stop.wait()
     health.drain()
     time.sleep(settings.lame_duck_s)
     reflection.drain()
@@ -197,6 +262,7 @@ def run_optimizer(settings: Settings, *, control_fd: int, ready_fd: int, gate_fd
     engine = Engine(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
     optimizer = Optimizer(settings, engine)
     _report_ready(ready_fd)
+    _stop_when_broken(stop)
     optimizer.run(stop)
     engine.close()
     return 0
@@ -232,6 +298,18 @@ def _watch_for_stop(settings: Settings, control_fd: int) -> threading.Event:
 
     threading.Thread(target=watch, name="stop-watch", daemon=True).start()
     return event
+
+
+def _stop_when_broken(stop: threading.Event) -> None:
+    """End this process in order once it cannot use an environment any more; the supervisor starts another."""
+    from pointstore.storage.poison import MARKS
+
+    def watch() -> None:
+        MARKS.broken.wait()
+        _log.error("a store is of no more use to this process; it makes room for another")
+        stop.set()
+
+    threading.Thread(target=watch, name="broken-watch", daemon=True).start()
 
 
 def _report_ready(ready_fd: int) -> None:

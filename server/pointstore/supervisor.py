@@ -97,6 +97,8 @@ class Supervisor:
         policy: RestartPolicy = RestartPolicy(),
     ) -> None:
         """Prepare a server; `command` is the program that runs the children, before their arguments."""
+        from pointstore.storage.poison import VARIABLE, create_page
+
         self._settings = settings
         self._command = tuple(command)
         self._policy = policy
@@ -110,6 +112,8 @@ class Supervisor:
         self._control_fd, self._control_write_fd = os.pipe()
         # Children load their code while recovery runs, and open the data directory when this pipe ends.
         self._gate_fd, self._gate_write_fd = os.pipe()
+        # Outlives every child: what one of them marks, its successor sees.
+        self._poison_fd, self._poison_variable = create_page(), VARIABLE
         self._data_dir_claim: DataDirClaim | None = None
 
     def run(self) -> int:
@@ -265,7 +269,7 @@ class Supervisor:
         """Start a new interpreter for the child."""
         ready_fd, ready_write_fd = os.pipe()
         assert self._data_dir_claim is not None
-        inherited = (ready_write_fd, self._control_fd, self._gate_fd, self._data_dir_claim.fd)
+        inherited = (ready_write_fd, self._control_fd, self._gate_fd, self._poison_fd, self._data_dir_claim.fd)
         arguments = [*self._command, *child.arguments]
         arguments += ["--ready-fd", str(ready_write_fd), "--control-fd", str(self._control_fd)]
         arguments += ["--gate-fd", str(self._gate_fd)]
@@ -290,6 +294,7 @@ class Supervisor:
         return {
             **os.environ,
             SETTINGS_VARIABLE: self._settings.model_dump_json(),
+            self._poison_variable: str(self._poison_fd),
             "OMP_NUM_THREADS": str(len(usable_cores()) if builds else 1),
             "OPENBLAS_NUM_THREADS": str(len(usable_cores()) if builds else 1),
         }

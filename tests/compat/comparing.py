@@ -101,13 +101,16 @@ def comparable(value: object) -> object:
         case models.ScoredPoint():
             return ("hit", value.id, value.score, value.payload or {}, comparable(value.vector))
         case models.Record():
-            return ("point", value.id, value.payload or {}, comparable(value.vector))
+            return ("point", value.id, value.payload or {}, comparable(value.vector), value.order_value)
         case models.SparseVector():
             return ("sparse", dict(sorted(zip(value.indices, value.values, strict=True))))
         case models.UpdateResult():
             return ("update", value.status)
         case types.QueryResponse():
             return comparable(value.points)
+        case types.FacetResponse():
+            # Equally frequent values come in any order.
+            return sorted((hit.count, str(hit.value)) for hit in value.hits)
         case types.CountResult():
             return value.count
         case dict():
@@ -118,20 +121,20 @@ def comparable(value: object) -> object:
             return value
 
 
-def same(left: object, right: object) -> bool:
-    """Compare plain data; floats as float32 allows."""
+def same(left: object, right: object, tolerance: float = 2e-5) -> bool:
+    """Compare plain data; floats as float32 allows, or another relative and absolute tolerance."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, float) or isinstance(right, float):
         return (
             isinstance(left, float | int)
             and isinstance(right, float | int)
-            and math.isclose(left, right, rel_tol=2e-5, abs_tol=2e-5)
+            and math.isclose(left, right, rel_tol=tolerance, abs_tol=tolerance)
         )
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(same(left[key], right[key], tolerance) for key in left)
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
-        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+        return len(left) == len(right) and all(same(a, b, tolerance) for a, b in zip(left, right, strict=True))
     return left == right
 
 

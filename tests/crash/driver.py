@@ -37,6 +37,13 @@ if TYPE_CHECKING:
     from tests.crash.model import Id, Operation, Points, Vectors
 
 TIMEOUT_S = 20.0
+EAGER = {
+    "POINTSTORE__OPTIMIZER__SEAL_BYTES": "2048",
+    "POINTSTORE__OPTIMIZER__TAIL_BYTES": "2048",
+    "POINTSTORE__OPTIMIZER__POLL_INTERVAL_S": "0.05",
+}
+"""Settings with which the optimizer seals, builds and merges all the time."""
+
 _LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 """What a client is told when its server dies or drains: the operation may have happened."""
 

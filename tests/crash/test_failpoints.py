@@ -12,6 +12,7 @@ from qdrant_grpc import collections_pb2
 from qdrant_grpc.collections_service_pb2_grpc import CollectionsStub
 from tests.conftest import wait_until
 from tests.crash.driver import (
+    EAGER,
     TIMEOUT_S,
     Writer,
     channel_to,
@@ -33,12 +34,6 @@ if TYPE_CHECKING:
     Start = Callable[..., Server]
 
 NAME = "crashed"
-EAGER = {
-    "POINTSTORE__OPTIMIZER__SEAL_BYTES": "2048",
-    "POINTSTORE__OPTIMIZER__TAIL_BYTES": "2048",
-    "POINTSTORE__OPTIMIZER__POLL_INTERVAL_S": "0.05",
-}
-"""Settings with which the optimizer seals, builds and merges all the time."""
 
 
 def armed(fired: Path, failpoints: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ SECONDS = "GATE_SECONDS"
 SEED = "GATE_SEED"
 _REPORT = "gate report"
 _SHORT_SECONDS = 100.0
+_GRACE_S = 200.0
 
 
 @dataclass(slots=True)
@@ -57,6 +58,10 @@ class Budget:
         self.reports.append(f"{self.gate}: {text} (seed {self.seed}, {self.elapsed_s:.0f} s)")
 
 
+def _seconds() -> float:
+    return float(os.environ.get(SECONDS, _SHORT_SECONDS))
+
+
 @pytest.fixture
 def budget(request: pytest.FixtureRequest) -> Iterator[Budget]:
     """Return the budget of the gate that the test is."""
@@ -65,7 +70,7 @@ def budget(request: pytest.FixtureRequest) -> Iterator[Budget]:
     made = Budget(
         marker.args[0],
         int(os.environ.get(SIZE, marker.kwargs["size"])),
-        float(os.environ.get(SECONDS, _SHORT_SECONDS)),
+        _seconds(),
         int(os.environ.get(SEED, "1")),
     )
     yield made
@@ -80,7 +85,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the other gates when one was asked for."""
+    """Leave out the other gates when one was asked for, and give each the time of its budget and some to end."""
+    for item in items:
+        if item.get_closest_marker("gate") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_seconds() + _GRACE_S))
     wanted = config.getoption("--gate", default=None)
     if wanted is not None:
         items[:] = [item for item in items if (marker := item.get_closest_marker("gate")) and marker.args[0] == wanted]

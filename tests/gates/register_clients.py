@@ -159,7 +159,10 @@ class _Client:
                     for _ in range(min(left, _CALLS_A_CONNECTION)):
                         if time.monotonic() > self._order.until:
                             return
+                        lost = self.recorded.lost
                         self._call(stub)
+                        if self.recorded.lost > lost:
+                            grpc.channel_ready_future(channel).result(TIMEOUT_S)
                 left -= _CALLS_A_CONNECTION
         except BaseException as failure:  # noqa: BLE001  `run` of the process raises it
             self.failure = failure
@@ -276,7 +279,6 @@ class _Client:
             if error.code() is not _GONE:
                 raise
             self.recorded.lost += 1
-            time.sleep(0.02)
             return None
 
     def _record(self, register: int, began: float, ended: float, act: Act, outcome: Outcome | None) -> None:

@@ -37,7 +37,6 @@ REUSED = 30
 
 
 @pytest.mark.gate("R11", size=300)
-@pytest.mark.timeout(300)
 def test_programs(start_server: Callable[..., Server], tmp_path: Path, budget: Budget) -> None:
     server = start_server()
     rng = random.Random(budget.seed)

@@ -24,8 +24,7 @@ import pytest
 
 from qdrant_grpc.points_service_pb2_grpc import PointsStub
 from tests.conftest import is_alive, wait_until
-from tests.crash.driver import channel_to, create
-from tests.crash.test_kills import EAGER
+from tests.crash.driver import EAGER, channel_to, create
 from tests.gates.history import DONE, EMPTY, NEVER, Call, Kind, check, check_counter
 from tests.gates.register_clients import Order, Recorded, creation, read_states, run
 
@@ -42,23 +41,25 @@ CLIENTS = 16
 PROCESSES = 2
 ROUND = 20_000
 _SOCKET = re.compile(r"socket:\[([0-9]+)\]")
-_ESTABLISHED = "01"
+_ESTABLISHED, _LISTENING = "01", "0A"
 
 
 def connections_of(server: Server) -> dict[str, int]:
     """Return how many connections each worker has."""
+    return _held(server, _ESTABLISHED)
+
+
+def _held(server: Server, state: str) -> dict[str, int]:
+    """Count the sockets at the server's port that are in a state, by worker."""
     inodes = set()
     # Listening sockets for both versions of the protocol have their connections in the second table.
     tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
     for line in itertools.chain(*tables):
         fields = line.split()
-        if fields[3] == _ESTABLISHED and int(fields[1].rpartition(":")[2], 16) == server.port:
+        if fields[3] == state and int(fields[1].rpartition(":")[2], 16) == server.port:
             inodes.add(fields[9])
-    found = {}
-    for name, pid in server.child_pids().items():
-        if name.startswith("worker"):
-            found[name] = len(inodes & _sockets_of(pid))
-    return found
+    workers = {name: pid for name, pid in server.child_pids().items() if name.startswith("worker")}
+    return {name: len(inodes & _sockets_of(pid)) for name, pid in workers.items()}
 
 
 def _sockets_of(pid: int) -> set[str]:
@@ -98,7 +99,10 @@ class Killer:
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not is_alive(pid), f"{name} is gone")
         self.kills.append((began, time.monotonic()))
-        wait_until(lambda: self._server.child_pids().get(name, pid) != pid, f"{name} is replaced")
+        wait_until(lambda: self._server.child_pids().get(name, pid) != pid, f"{name} is replaced", 60)
+        # With nobody left to answer there would be nothing but lost calls, and any state would be possible.
+        wait_until(lambda: len(_held(self._server, _LISTENING)) > 1, "both workers exist", 60)
+        wait_until(lambda: all(_held(self._server, _LISTENING).values()), "both workers listen", 60)
 
 
 def ended(call: Call, kills: Kills) -> Call:
@@ -171,7 +175,6 @@ def pool() -> Iterator[ProcessPoolExecutor]:
 
 
 @pytest.mark.gate("R10", size=20_000)
-@pytest.mark.timeout(300)
 def test_points_are_linearizable(start_server: Start, budget: Budget, pool: ProcessPoolExecutor) -> None:
     server = start_server(**EAGER)
     create(server.address, creation())

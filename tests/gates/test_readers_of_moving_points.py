@@ -18,9 +18,8 @@ import pytest
 from qdrant_grpc import collections_pb2, points_pb2, qdrant_common_pb2
 from qdrant_grpc.json_with_int_pb2 import Value
 from qdrant_grpc.points_service_pb2_grpc import PointsStub
-from tests.crash.driver import TIMEOUT_S, channel_to, create
+from tests.crash.driver import EAGER, TIMEOUT_S, channel_to, create
 from tests.crash.model import from_id, order_key
-from tests.crash.test_kills import EAGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -203,7 +202,6 @@ class Segments:
 
 
 @pytest.mark.gate("R10", size=600)
-@pytest.mark.timeout(300)
 def test_every_point_is_seen_once(start_server: Start, budget: Budget) -> None:
     server = start_server(**EAGER)
     create(server.address, creation())

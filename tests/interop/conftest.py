@@ -74,9 +74,13 @@ def workspace(cache_dir: Path) -> Iterator[Workspace]:
 
     `workspace("rust", source)` copies another folder. Only this module's tests use the copy until they have ended.
     """
+    prepared: set[str] = set()
     with contextlib.ExitStack() as held:
 
         def prepare(name: str, source: Path | None = None) -> Path:
+            if name in prepared:
+                return cache_dir / name
+            prepared.add(name)
             lock = held.enter_context((cache_dir / f"{name}.lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
             folder = cache_dir / name
@@ -154,7 +158,7 @@ def run() -> Run:
     return checked
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def installed(toolchain: Toolchain, workspace: Workspace, run: Run) -> Callable[[str], Path]:
     """Copy a folder of JavaScript and install its packages: `installed("js")` returns where."""
 

@@ -20,6 +20,8 @@ SPOILED_METHODS = tuple(
     f"/qdrant.Points/{method}"
     for method in ("Upsert", "Get", "Scroll", "Count", "Query", "UpdateVectors", "DeleteVectors", "UpdateBatch")
 )
+# What every round trip of generated stubs asserts about.
+ROUND_TRIP_METHODS = tuple(f"/qdrant.Points/{method}" for method in ("Upsert", "Query", "Scroll"))
 
 
 class SpoilingProxy(grpc.GenericRpcHandler):

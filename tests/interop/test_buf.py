@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BASELINE = PROTO_DIR / "baseline.binpb"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def buf(installed: Callable[[str], Path]) -> Path:
     """Install buf; return the program."""
     return installed("buf") / "node_modules" / ".bin" / "buf"

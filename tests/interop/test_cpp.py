@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.interop.conftest import HERE
+from tests.interop.protoc import PROTO_DIR
+from tests.interop.spoiling import ROUND_TRIP_METHODS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.interop.conftest import Run, Toolchain, Workspace
@@ -22,8 +24,7 @@ def folder(toolchain: Toolchain, workspace: Workspace, run: Run) -> Path:
     if subprocess.run(["pkg-config", "--exists", "grpc++"], check=False).returncode != 0:  # noqa: S607 # from the path
         pytest.skip("this machine has no libgrpc++-dev")
     built = workspace("cpp")
-    proto = HERE.parent.parent / "proto"
-    run(["cmake", "-S", built, "-B", built / "build", "-DCMAKE_BUILD_TYPE=Debug", f"-DPROTO_DIR={proto}"])
+    run(["cmake", "-S", built, "-B", built / "build", "-DCMAKE_BUILD_TYPE=Debug", f"-DPROTO_DIR={PROTO_DIR}"])
     run(["cmake", "--build", built / "build"])
     return built / "build"
 
@@ -34,3 +35,8 @@ def test_generated_stubs_make_a_round_trip(folder: Path, walk: Run) -> None:
 
 def test_the_program_of_the_guide_finds_what_it_wrote(folder: Path, walk: Run) -> None:
     assert "London" in walk([folder / "guide"])
+
+
+@pytest.mark.parametrize("method", ROUND_TRIP_METHODS)
+def test_the_round_trip_notices_wrong_answers(method: str, folder: Path, assert_noticed: Callable[..., None]) -> None:
+    assert_noticed([folder / "stubs"], method)

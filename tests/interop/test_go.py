@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import ROOT
+from tests.interop.console import program
 from tests.interop.protoc import PROTO_FILES, run_protoc
 from tests.interop.spoiling import SPOILED_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.conftest import Server
     from tests.interop.conftest import Run, Toolchain, Workspace
 
 
 STUBS = "pointstore/interop/stubs/qdrant"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def folder(toolchain: Toolchain, workspace: Workspace, run: Run) -> Path:
     """Build the programs; return where they are."""
     toolchain("go")
@@ -60,3 +63,12 @@ def test_stubs_generated_from_proto_make_a_round_trip(
     run_protoc(run, options, plugins=[built / "bin" / name for name in plugins])
     run(["go", "build", "-mod=readonly", "-o", "bin/roundtrip", "./roundtrip"], cwd=built)
     walk([built / "bin" / "roundtrip"])
+
+
+def test_the_program_of_the_guide_runs(folder: Path, run: Run, shared_server: Server) -> None:
+    shown = program((ROOT / "docs" / "clients" / "go.md").read_text(), "go")
+    assert "Port: 6334" in shown
+    text = shown.replace("Port: 6334", f"Port: {shared_server.port}")
+    (folder / "guide").mkdir(exist_ok=True)
+    (folder / "guide" / "main.go").write_text(text)
+    assert run(["go", "run", "-mod=readonly", "./guide"], cwd=folder) == "2 0.6660 London\n"

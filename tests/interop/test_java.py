@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.interop.conftest import HERE
-from tests.interop.spoiling import SPOILED_METHODS
+from tests.interop.protoc import PROTO_DIR
+from tests.interop.spoiling import ROUND_TRIP_METHODS, SPOILED_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ def folder(toolchain: Toolchain, workspace: Workspace, run: Run) -> Path:
     """Build both programs; return where they are."""
     toolchain("java", "javac", "mvn")
     built = workspace("java")
-    run(["mvn", "-q", "-B", "compile", f"-Dproto.dir={HERE.parent.parent / 'proto'}"], cwd=built)
+    run(["mvn", "-q", "-B", "compile", f"-Dproto.dir={PROTO_DIR}"], cwd=built)
     return built
 
 
@@ -49,3 +49,8 @@ def test_the_program_of_the_guide_finds_what_it_wrote(folder: Path, walk: Run) -
     output = walk(program(folder, "walk", "Guide"))
     assert "London" in output
     assert "NOT_FOUND: Not found: Collection `no-such-collection` doesn't exist!" in output
+
+
+@pytest.mark.parametrize("method", ROUND_TRIP_METHODS)
+def test_the_round_trip_notices_wrong_answers(method: str, folder: Path, assert_noticed: Callable[..., None]) -> None:
+    assert_noticed(program(folder, "stubs", "Stubs"), method)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.interop.conftest import HERE
-from tests.interop.spoiling import SPOILED_METHODS
+from tests.interop.protoc import run_protoc
+from tests.interop.spoiling import ROUND_TRIP_METHODS, SPOILED_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.interop.conftest import Run
 
-ROOT = HERE.parent.parent
 WALK = (sys.executable, "-m", "tests.interop.python")
-PROTO = ROOT / "proto"
 
 
 def test_the_official_clients_walk_through_the_points_page(walk: Run) -> None:
@@ -36,8 +36,24 @@ def test_the_program_of_the_guide_finds_what_it_wrote(walk: Run) -> None:
     assert "NOT_FOUND: Not found: Collection `no-such-collection` doesn't exist!" in output
 
 
-def test_generated_stubs_make_a_round_trip(run: Run, walk: Run, tmp_path: Path) -> None:
-    outputs = [f"--python_out={tmp_path}", f"--grpc_python_out={tmp_path}"]
-    run([sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", *outputs, *sorted(PROTO.glob("*.proto"))])
-    # The generated modules import each other by their bare names.
-    walk([sys.executable, HERE / "python_stubs" / "stubs.py"], cwd=tmp_path, environment={"PYTHONPATH": str(tmp_path)})
+@pytest.fixture(scope="module")
+def stubs(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generate stubs into a fresh folder; return it."""
+    folder = tmp_path_factory.mktemp("stubs")
+    run_protoc(run, [f"--python_out={folder}", f"--grpc_python_out={folder}"])
+    return folder
+
+
+def round_trip(stubs: Path) -> dict[str, Any]:
+    """Return the program and its surroundings: the generated modules import each other by their bare names."""
+    program = [sys.executable, HERE / "python_stubs" / "stubs.py"]
+    return {"command": program, "cwd": stubs, "environment": {"PYTHONPATH": str(stubs)}}
+
+
+def test_generated_stubs_make_a_round_trip(stubs: Path, walk: Run) -> None:
+    walk(**round_trip(stubs))
+
+
+@pytest.mark.parametrize("method", ROUND_TRIP_METHODS)
+def test_the_round_trip_notices_wrong_answers(method: str, stubs: Path, assert_noticed: Callable[..., None]) -> None:
+    assert_noticed(**round_trip(stubs), method=method)

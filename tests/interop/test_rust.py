@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.interop.conftest import HERE
-from tests.interop.spoiling import SPOILED_METHODS
+from tests.interop.protoc import PROTO_DIR
+from tests.interop.spoiling import ROUND_TRIP_METHODS, SPOILED_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +21,8 @@ def folder(toolchain: Toolchain, workspace: Workspace, run: Run) -> Path:
     """Build both programs; return where they are."""
     toolchain("cargo", "rustc")
     built = workspace("rust")
-    proto = HERE.parent.parent / "proto"
     target = built / "target"
-    environment = {"PROTO_DIR": str(proto), "CARGO_TARGET_DIR": str(target), "RUST_BACKTRACE": "0"}
+    environment = {"PROTO_DIR": str(PROTO_DIR), "CARGO_TARGET_DIR": str(target), "RUST_BACKTRACE": "0"}
     run(["cargo", "build", "--locked", "--quiet"], cwd=built, environment=environment)
     return target / "debug"
 
@@ -45,3 +44,8 @@ def test_the_program_of_the_guide_finds_what_it_wrote(folder: Path, walk: Run) -
     output = walk([folder / "guide"])
     assert "London" in output
     assert "NotFound: Not found: Collection `no-such-collection` doesn't exist!" in output
+
+
+@pytest.mark.parametrize("method", ROUND_TRIP_METHODS)
+def test_the_round_trip_notices_wrong_answers(method: str, folder: Path, assert_noticed: Callable[..., None]) -> None:
+    assert_noticed([folder / "stubs"], method)

@@ -408,6 +408,22 @@ def test_missing_points(dense: Calls, method: str, request_text: str, point_id: 
     assert dense.get(1) == before
 
 
+@pytest.mark.parametrize(("levels", "accepted"), [(45, True), (60, False)])
+def test_depth_of_a_filter(dense: Calls, levels: int, accepted: bool) -> None:  # noqa: FBT001
+    request = points_pb2.CountPoints(collection_name=dense.name)
+    condition = request.filter
+    condition.SetInParent()
+    for _ in range(levels):
+        condition = condition.must.add().filter
+    condition.SetInParent()
+    if accepted:
+        assert dense.call("Count", request).result.count == 2
+    else:
+        code, text = dense.refused("Count", request)
+        assert code == "INVALID_ARGUMENT"
+        assert text.startswith("the request of /qdrant.Points/Count is nested too deeply: ")
+
+
 def test_undecodable_body(calls: Calls) -> None:
     broken = calls.raw("/qdrant.Points/Upsert", b"\x0a\x05ab")
     assert broken == ("INVALID_ARGUMENT", "the request body of /qdrant.Points/Upsert cannot be decoded")

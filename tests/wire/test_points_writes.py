@@ -13,6 +13,8 @@ from tests.wire.points_calls import ACKNOWLEDGED, COMPLETED, DENSE, NO_VECTORS, 
 if TYPE_CHECKING:
     from tests.wire.points_calls import Calls
 
+TOO_DEEP = "payload is nested too deeply: lists may be 47 levels deep, objects 31"
+
 
 def test_delete_ignores_missing_points(dense: Calls) -> None:
     request = "points { points { ids { num: 1 } ids { num: 42 } ids { num: 1 } } }"
@@ -157,7 +159,7 @@ def test_deep_payload(dense: Calls) -> None:
         for _ in range(depth):
             value = value.list_value.values.add()
         if not accepted:
-            assert dense.refused("Upsert", request) == ("INVALID_ARGUMENT", "payload is nested too deeply")
+            assert dense.refused("Upsert", request) == ("INVALID_ARGUMENT", TOO_DEEP)
             continue
         dense.call("Upsert", request)
         query = (
@@ -174,7 +176,7 @@ def test_path_counts_for_the_depth_of_a_payload(dense: Calls) -> None:
             assert dense.write("SetPayload", request) == COMPLETED
             assert "a" in dense.get(2)[0].payload
         else:
-            assert dense.refused("SetPayload", request) == ("INVALID_ARGUMENT", "payload is nested too deeply")
+            assert dense.refused("SetPayload", request) == ("INVALID_ARGUMENT", TOO_DEEP)
 
 
 A_ONE = "a: integer_value: 1"

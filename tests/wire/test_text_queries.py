@@ -28,13 +28,22 @@ _TEXTS: dict[int, Json] = {
 }
 
 
+# Elements of `o` with and without text; 12 has the words of a query, but in two elements.
+_OBJECTS: dict[int, Json] = {
+    11: [{"t": "red fox red"}, {"t": "green tree in the park"}],
+    12: [{"t": "blue fox"}, {"t": ["red", "sky"]}, {"t": ""}, {"u": "red"}, 7, "red"],
+    13: {"t": "red red red"},
+    14: [],
+}
+
+
 @pytest.fixture(scope="module")
 def points(shared_server: Server) -> Iterator[PointsStub]:
     with grpc.insecure_channel(shared_server.address) as channel:
         collections, stub = CollectionsStub(channel), PointsStub(channel)
         collections.Create(collections_pb2.CreateCollection(collection_name="ranked"))
-        for name, scoring in (("t", True), ("plain", False)):
-            params = collections_pb2.TextIndexParams(tokenizer=collections_pb2.Word)
+        for name, scoring, nested in (("t", True, None), ("plain", False, None), ("o[].t", True, "o")):
+            params = collections_pb2.TextIndexParams(tokenizer=collections_pb2.Word, nested=nested)
             if scoring:
                 params.scoring.SetInParent()
             stub.CreateFieldIndex(
@@ -47,11 +56,12 @@ def points(shared_server: Server) -> Iterator[PointsStub]:
                 )
             )
         request = points_pb2.UpsertPoints(collection_name="ranked", wait=True)
-        for number, text in _TEXTS.items():
-            point = request.points.add()
-            point.id.num = number
-            point.vectors.vectors.SetInParent()
-            encode_value(text, point.payload["t"])
+        for name, values in (("t", _TEXTS), ("o", _OBJECTS)):
+            for number, value in values.items():
+                point = request.points.add()
+                point.id.num = number
+                point.vectors.vectors.SetInParent()
+                encode_value(value, point.payload[name])
         stub.Upsert(request)
         yield stub
         collections.Delete(collections_pb2.DeleteCollection(collection_name="ranked"))
@@ -87,6 +97,25 @@ def test_worked_examples(
     points: PointsStub, text: str, options: dict[str, Any], expected: list[tuple[int, float]]
 ) -> None:
     found = query(points, text, **options)
+    assert [number for number, _ in found] == [number for number, _ in expected]
+    assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "expected"),
+    [
+        # N = 4 elements with 12 tokens; idf(red) = idf(fox) = ln 2. The best element counts, not the sum of them.
+        ("red", {}, [(11, 0.95308), (12, 0.80259)]),
+        ("fox", {}, [(12, 0.80259), (11, 0.69315)]),
+        ("red fox", {}, [(11, 1.64622), (12, 0.80259)]),
+        ("tree", {"limit": 1}, [(11, 0.94598)]),
+        ("zebra", {}, []),
+    ],
+)
+def test_elements_are_documents(
+    points: PointsStub, text: str, options: dict[str, Any], expected: list[tuple[int, float]]
+) -> None:
+    found = query(points, text, "o[].t", **options)
     assert [number for number, _ in found] == [number for number, _ in expected]
     assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-5)
 

@@ -18,9 +18,13 @@ wire layer's business (`wire/status.py`); nothing here knows about it.
     │   │   └── QueryInferenceError "Inference error: " and the text of the inner error
     │   ├── OperationTimeoutError   "Timeout: "
     │   ├── RateLimitedError        "Rate limiting exceeded: "
-    │   └── InsufficientStorageError "Insufficient storage: "
+    │   ├── InsufficientStorageError "Insufficient storage: "
+    │   ├── MessageTooLargeError    "Message too large: "
+    │   ├── OverloadedError         "Overloaded: "
+    │   └── CallCancelledError      "Cancelled: "
     └── StorageError                "Service internal error: "
-        ├── UnavailableError        closing, or poisoned by an I/O error until restarted
+        ├── UnavailableError        closing, or short of something that the machine may have again
+        │   └── ReadOnlyError       no writes after an I/O error, until restarted
         └── CorruptionError         data on disk that fails its checks
             └── QuarantinedError    a collection that is set aside because of that
 """
@@ -143,6 +147,24 @@ class InsufficientStorageError(RequestError):
     prefix = "Insufficient storage: "
 
 
+class MessageTooLargeError(RequestError):
+    """A request or a reply is larger than the service handles at once; the text names size, limit and setting."""
+
+    prefix = "Message too large: "
+
+
+class OverloadedError(RequestError):
+    """The service has as much work as it can hold; the same request can succeed later."""
+
+    prefix = "Overloaded: "
+
+
+class CallCancelledError(RequestError):
+    """The client has given up the call, so nobody would read the reply."""
+
+    prefix = "Cancelled: "
+
+
 class StorageError(PointstoreError):
     """Ours: I/O, corruption, a bug. The detail is for the log only."""
 
@@ -150,7 +172,11 @@ class StorageError(PointstoreError):
 
 
 class UnavailableError(StorageError):
-    """The store is closing, or refuses writes after an I/O error until it is reopened."""
+    """The store is closing, or the machine refuses something that it may grant later; nothing was changed."""
+
+
+class ReadOnlyError(UnavailableError):
+    """An I/O error: what became of this write is unknown, and later ones are refused until a start has checked."""
 
 
 class CorruptionError(StorageError):

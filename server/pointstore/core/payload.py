@@ -22,6 +22,7 @@ from qdrant_grpc.points_pb2 import QueryGroupsResponse, RetrievedPoint
 EMPTY = b""
 NESTING_MAX = 50
 """No payload that `check_payloads` accepts is this deep."""
+_LEVELS = "lists may be 47 levels deep, objects 31"
 _TAG = b"\x12"
 _RESULT_TAG = b"\x0a"
 _GROUP_TAG = b"\x0a"
@@ -70,7 +71,9 @@ def check_payloads(payloads: Sequence[bytes]) -> None:
         reply = QueryGroupsResponse.FromString(_RESULT_TAG + _varint(len(groups)) + groups)
     except DecodeError as error:
         reason = str(error).rpartition(": ")[2]
-        msg = "payload is nested too deeply" if "Depth" in reason else f"payload cannot be decoded: {reason}"
+        msg = (
+            f"payload is nested too deeply: {_LEVELS}" if "Depth" in reason else f"payload cannot be decoded: {reason}"
+        )
         raise ConversionError(msg) from None
     for number, payload in enumerate(payloads):
         if (b"\x7f" in payload or b"\xff" in payload) and _MAYBE_NOT_FINITE.search(payload):

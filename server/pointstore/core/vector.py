@@ -25,6 +25,11 @@ class Dense:
         """Number of components."""
         return len(self.data) // FLOAT_BYTES
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the components."""
+        return len(self.data)
+
 
 @dataclass(frozen=True, slots=True)
 class Sparse:
@@ -38,6 +43,11 @@ class Sparse:
     indices: NDArray[np.uint32]
     values: NDArray[np.float32]
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of indices and values."""
+        return self.indices.nbytes + self.values.nbytes
+
 
 @dataclass(frozen=True, slots=True)
 class Multi:
@@ -45,6 +55,11 @@ class Multi:
 
     data: bytes
     dim: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all rows."""
+        return len(self.data)
 
 
 Vector = Dense | Sparse | Multi

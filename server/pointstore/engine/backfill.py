@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 
+from pointstore.core import interruption
 from pointstore.core.fields import FieldIndex, RawKind
 from pointstore.engine.indexing import build_blocks
 from pointstore.storage.collection import CollectionStore
@@ -38,10 +39,13 @@ def fill(store: CollectionStore, number: int) -> None:
     """Bring an index up to date and mark it as ready; nothing happens when it is so already, or dropped meanwhile."""
     after: int | None = -1
     while after is not None:
+        # Whoever comes next continues it.
+        interruption.check()
         with store.write() as txn:
             index = _unready(store, txn, number)
             if index is None:
                 return
+            store.check_room(txn)
             after = _fill_some(store, txn, index, after)
             if after is None:
                 store.meta.put_fields(txn, store.meta.fields(txn).completed(number))
@@ -61,6 +65,7 @@ def define_raw(store: CollectionStore, path: str, kind: RawKind) -> int | None:
             return present.number
         if sum(index.raw is not None for index in fields.indexes) >= RAW_INDEXES_MAX:
             return None
+        store.check_room(txn)
         added = fields.added(path, raw=kind).used(fields.next_number, int(time.time()))
         store.meta.put_fields(txn, added)
         store.meta.put_head(txn, advanced(store.meta.head(txn), config=True))
@@ -93,6 +98,7 @@ def wait_ready(store: CollectionStore, number: int) -> bool:
     """Wait a while for an index that another thread or process fills; tell whether it is ready."""
     deadline = time.monotonic() + _WAIT_S
     while time.monotonic() < deadline:
+        interruption.check()
         with store.read() as txn:
             if _unready(store, txn, number) is None:
                 return True

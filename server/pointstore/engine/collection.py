@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core import interruption
 from pointstore.core.catalog import CollectionChange, CollectionInfo, CollectionStatus, FieldInfo
 from pointstore.core.errors import CorruptionError, QuarantinedError
 from pointstore.core.failpoint import visit
@@ -36,6 +37,7 @@ from pointstore.core.update import (
     Upsert,
 )
 from pointstore.engine import strict
+from pointstore.engine.capture import Capture, capture
 from pointstore.engine.configure import changed
 from pointstore.engine.facet import FacetValue, facet
 from pointstore.engine.field_lookup import FieldLookup
@@ -64,6 +66,7 @@ _LOG_SHARE_MAX = 8
 """The same as one part in so many of the store's map, when that is smaller."""
 
 _FRESH_VIEW_TRIES = 20
+_RECORDS_A_CHECK = 32
 
 
 class Collection:
@@ -209,7 +212,9 @@ class Collection:
             distinct = list(dict.fromkeys(ids))
             return [
                 record_of(view, point_id, slot, selectors)
-                for point_id, slot in zip(distinct, view.slots_of(distinct), strict=True)
+                for point_id, slot in interruption.checked(
+                    zip(distinct, view.slots_of(distinct), strict=True), _RECORDS_A_CHECK
+                )
                 if slot is not None
             ]
 
@@ -355,6 +360,10 @@ class Collection:
             size = self._store.log.truncate(txn, self._log_bytes_max // 2, head.log_bytes)
             self._store.meta.put_head(txn, replace(head, log_bytes=size))
 
+    def capture(self, directory: Path) -> Capture:
+        """Capture the newest committed state into a new directory (`engine/capture.py`)."""
+        return capture(self._store, directory)
+
     def close(self) -> None:
         """Close the store; no request may be running."""
         self._snapshot = empty_snapshot()
@@ -458,7 +467,8 @@ def _ordered_records(view: View, request: ScrollRequest, order: OrderBy) -> list
         limit=request.limit,
     )
     return [
-        record_of(view, pair.point_id, pair.slot, request.selectors)._replace(order_value=pair.value) for pair in pairs
+        record_of(view, pair.point_id, pair.slot, request.selectors)._replace(order_value=pair.value)
+        for pair in interruption.checked(pairs, _RECORDS_A_CHECK)
     ]
 
 

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
+
 from pointstore.core.catalog import Alias, AliasAction, CollectionChange, CreateAlias, DeleteAlias, RenameAlias
 from pointstore.core.errors import (
     AlreadyExistsError,
@@ -36,9 +38,12 @@ from pointstore.engine.strict import Searches
 from pointstore.storage.catalog import Catalog, Names
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import sync_directory
+from pointstore.storage.faults import translated
 from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
 
 _REMOVED = ".removed-"
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class Engine:
@@ -51,8 +56,10 @@ class Engine:
     """
 
     def __init__(self, data_dir: Path, *, map_size: int, catalog_map_size: int) -> None:
+        self.data_dir = data_dir
         self._root = data_dir / COLLECTIONS
-        self._root.mkdir(parents=True, exist_ok=True)
+        with translated(data_dir):
+            self._root.mkdir(parents=True, exist_ok=True)
         self._map_size = map_size
         self._catalog = Catalog(data_dir / CATALOG, catalog_map_size)
         self._names: Names | None = None
@@ -70,8 +77,19 @@ class Engine:
         real = names.resolve(name)
         if real is None:
             raise collection_not_found(name)
-        uid = names.collections[real]
-        return self._open.get(uid) or self._opened(real, uid)
+        return self.collection_of(real, names.collections[real])
+
+    def collection_of(self, name: str, uid: str) -> Collection:
+        """Return the collection of an entry of `names`.
+
+        Raises:
+            NotFoundError: it was dropped since.
+        """
+        return self._open.get(uid) or self._opened(name, uid)
+
+    def names(self) -> Names:
+        """Return the catalog as it is now."""
+        return self._current_names()
 
     def create_collection(self, name: str, config: CollectionConfig) -> None:
         """Create an empty collection, usable by every process at once.
@@ -79,21 +97,24 @@ class Engine:
         Raises:
             AlreadyExistsError: a collection has the name.
             WrongInputError: an alias has the name, or a vector name is both dense and sparse.
+            InsufficientStorageError: disk full; nothing is left behind.
+            UnavailableError: the disk refuses.
         """
         config = numbered(config)
         _check_free(self._current_names(), name)
         uid = uuid.uuid4().hex
         path = self._root / uid
         try:
-            store = CollectionStore(path, self._map_size, create=True)
-            try:
-                store.create(config, int(time.time()))
-            finally:
-                store.close()
-            sync_directory(path)
-            sync_directory(self._root)
+            with translated(path):
+                store = CollectionStore(path, self._map_size, create=True)
+                try:
+                    store.create(config, int(time.time()))
+                finally:
+                    store.close()
+                sync_directory(path)
+                sync_directory(self._root)
             visit("create.stored")
-            with self._catalog.change() as names:
+            with self._catalog.change(grows=True) as names:
                 _check_free(names, name)
                 names.collections[name] = uid
         except BaseException:
@@ -123,8 +144,14 @@ class Engine:
         self._current_names()
         # Renamed first: who opens it meanwhile finds all of it or nothing, and puts nothing into it.
         removed = self._root / (_REMOVED + uid)
-        with suppress(FileNotFoundError):
+        try:
             (self._root / uid).rename(removed)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            # The name is gone for good; the next start removes the directory.
+            _log.warning("cannot remove a dropped collection", directory=uid, error=str(error))
+            return True
         shutil.rmtree(removed, ignore_errors=True)
         return True
 
@@ -143,7 +170,7 @@ class Engine:
             NotFoundError: a target collection or an alias to be renamed does not exist.
             AlreadyExistsError: a new alias has the name of a collection.
         """
-        with self._catalog.change() as names:
+        with self._catalog.change(grows=any(isinstance(action, CreateAlias) for action in actions)) as names:
             for action in actions:
                 _change_alias(names, action)
             visit("aliases.changed")
@@ -173,7 +200,7 @@ class Engine:
         for name, uid in self._current_names().collections.items():
             # Quarantined, or dropped since the names were read: no reason to do without the others.
             with suppress(QuarantinedError, NotFoundError):
-                found.append(self._open.get(uid) or self._opened(name, uid))
+                found.append(self.collection_of(name, uid))
         return found
 
     def close(self) -> None:

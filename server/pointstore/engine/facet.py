@@ -6,6 +6,7 @@ import uuid
 
 import numpy as np
 
+from pointstore.core import interruption
 from pointstore.core.errors import WrongInputError
 from pointstore.core.fields import FieldIndex, FieldIndexes, FieldType
 from pointstore.core.filter import Filter
@@ -13,6 +14,8 @@ from pointstore.core.path import Path
 from pointstore.engine.field_lookup import FieldLookup
 from pointstore.engine.filtering import matching_slots
 from pointstore.engine.view import View
+
+_VALUES_A_CHECK = 4096
 
 FacetValue = str | int | bool
 
@@ -29,15 +32,17 @@ def facet(view: View, key: Path, condition: Filter | None, limit: int) -> list[t
     selected = view.snapshot.live if condition is None else matching_slots(view, condition)
     flags = np.unpackbits(selected, bitorder="little")
     counts: dict[int, int] = {}
-    for values, slots in FieldLookup(view).entries(index).pairs(0):
+    for values, slots in interruption.checked(FieldLookup(view).entries(index).pairs(0), 1):
         if not len(values):
             continue
         starts = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
         sums = np.add.reduceat(flags[slots].astype(np.int64), starts)
-        for value, count in zip(values[starts].tolist(), sums.tolist(), strict=True):
+        for value, count in interruption.checked(
+            zip(values[starts].tolist(), sums.tolist(), strict=True), _VALUES_A_CHECK
+        ):
             if count:
                 counts[value] = counts.get(value, 0) + count
-    hits = [(_value(view, index, raw), count) for raw, count in _most(counts, limit)]
+    hits = [(_value(view, index, raw), count) for raw, count in interruption.checked(_most(counts, limit))]
     return sorted(hits, key=lambda hit: (-hit[1], hit[0] if not isinstance(hit[0], str) else hit[0].encode()))[:limit]
 
 

@@ -10,6 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 
+import structlog
+
+from pointstore.core.errors import InsufficientStorageError, UnavailableError
 from pointstore.core.fields import FieldIndexes, RawKind
 from pointstore.core.filter import Filter
 from pointstore.core.update import CreateField, Update
@@ -26,6 +29,11 @@ FIELD_BLOCKS_MAX = 512
 SELF_INDEX_POINTS = 256
 """Collections of fewer points evaluate filters on payloads rather than get indexes of the engine's own."""
 
+_PUT_OFF_S = 60.0
+"""Seconds without an attempt after one that the disk refused: filters are answered without the index meanwhile."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
 
 class FieldUpkeep:
     """Tends the field indexes of one collection. Thread-safe; other processes may tend the same.
@@ -37,14 +45,25 @@ class FieldUpkeep:
     def __init__(self, store: CollectionStore) -> None:
         self._store = store
         self.self_index_points = SELF_INDEX_POINTS
+        self._retry_at = 0.0
 
     def prepare(self, conditions: Iterable[Filter | None], known: FieldIndexes) -> None:
         """Create and fill the indexes of the engine's own that filters would be answered from, if they are missing.
+
+        A disk that is full or refuses writes is no reason to refuse a read.
 
         Args:
             conditions: what is about to be evaluated.
             known: the indexes of a recent snapshot, which tell without a transaction that nothing is missing.
         """
+        if time.monotonic() < self._retry_at:
+            return
+        try:
+            self._prepare(conditions, known)
+        except (InsufficientStorageError, UnavailableError) as error:
+            self._put_off(error)
+
+    def _prepare(self, conditions: Iterable[Filter | None], known: FieldIndexes) -> None:
         wanted: set[tuple[str, RawKind]] = set()
         noted_s = int(time.time()) - USE_NOTED_S
         for condition in conditions:
@@ -58,7 +77,7 @@ class FieldUpkeep:
             self._create(wanted)
 
     def fill_created(self, updates: Sequence[Update]) -> None:
-        """Fill the indexes that a client has just created."""
+        """Fill the indexes that a client has just created; what the disk refuses the optimizer does later."""
         created = {str(update.path) for update in updates if isinstance(update, CreateField)}
         if not created:
             return
@@ -66,7 +85,10 @@ class FieldUpkeep:
             indexes = self._store.meta.fields(txn).indexes
         for index in indexes:
             if index.schema is not None and not index.ready and index.path in created:
-                self.fill(index.number)
+                try:
+                    self.fill(index.number)
+                except (InsufficientStorageError, UnavailableError) as error:
+                    self._put_off(error)
 
     def unfilled(self) -> list[int]:
         """Return the numbers of the indexes that are still to be filled."""
@@ -103,6 +125,10 @@ class FieldUpkeep:
                 # Blocks that were written meanwhile lie behind `through` and stay.
                 if any(index.number == number for index in self._store.meta.fields(txn).indexes):
                     self._store.fields.replace_blocks(txn, number, through, block if len(block.slots) else None)
+
+    def _put_off(self, error: Exception) -> None:
+        _log.warning("field indexes are left as they are for a while", reason=str(error), seconds=_PUT_OFF_S)
+        self._retry_at = time.monotonic() + _PUT_OFF_S
 
     def _create(self, wanted: set[tuple[str, RawKind]]) -> None:
         with self._store.read() as txn:

@@ -12,6 +12,7 @@ from typing import assert_never
 
 import numpy as np
 
+from pointstore.core import interruption
 from pointstore.core.filter import (
     Condition,
     Field,
@@ -42,6 +43,8 @@ from pointstore.engine.view import View
 from pointstore.index import slots as slot_sets
 from pointstore.index.slots import Bits
 from pointstore.storage.points import check_places, of_slot_keys
+
+_PAYLOADS_A_CHECK = 32
 
 
 def matching_slots(view: View, condition: Filter) -> Bits:
@@ -74,6 +77,7 @@ class Evaluation:
             return self.filter(condition)
         if isinstance(condition, HasId):
             return self._leaf(condition) & self._live
+        interruption.check()
         cache = self._view.snapshot.cache
         known = cache.known(condition)
         if known is None:
@@ -89,7 +93,7 @@ class Evaluation:
             case HasVector(name):
                 return self._having(name)
             case Slice():
-                points = self._view.store.points.scan(self._view.txn, None)
+                points = interruption.checked(self._view.store.points.scan(self._view.txn, None))
                 places = [place for place in points if condition.contains(place[0])]
                 check_places(places)
                 return slot_sets.bits_of(of_slot_keys(slot for _, slot in places), self._live.size << 3)
@@ -121,7 +125,7 @@ class Evaluation:
         holds = predicate(condition, text_lookup(self._view.snapshot.fields))
         names = member_names(condition)
         kept = []
-        for slot in slot_sets.to_slots(candidates).tolist():
+        for slot in interruption.checked(slot_sets.to_slots(candidates).tolist(), _PAYLOADS_A_CHECK):
             record = self._view.record(slot)
             # Conditions on the point itself are never asked here: inside Nested they are false.
             if holds(unpack_members(record.payload, names), never):

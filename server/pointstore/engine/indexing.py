@@ -18,11 +18,12 @@ from pointstore.core.checks import words
 from pointstore.core.datetimes import parse_datetime
 from pointstore.core.field_block import FieldBlock, FieldColumn, Flag
 from pointstore.core.fields import FieldIndex, FieldParams, FieldType, RawKind
+from pointstore.core.filter import elements_of
 from pointstore.core.path import Key, Path, get, parse_path
 from pointstore.core.payload import unpack_members
 from pointstore.core.point import parse_uuid
 from pointstore.core.schema import Json
-from pointstore.core.values import count, geo_of, is_empty, is_null, unwrapped
+from pointstore.core.values import Payload, count, elements, geo_of, is_empty, is_null, reacher, unwrapped
 from pointstore.text.analyzer import analyzer_of
 
 Codes = Callable[[int, Sequence[bytes]], list[int]]
@@ -30,6 +31,8 @@ Codes = Callable[[int, Sequence[bytes]], list[int]]
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _MICRO = 1000
+_TIMES_BITS = 32
+_TIMES_MASK = (1 << _TIMES_BITS) - 1
 _CODES = np.dtype("<u4")
 _INTEGERS = np.dtype("<i8")
 _DOUBLES = np.dtype("<f8")
@@ -58,12 +61,23 @@ Read = Callable[[list[Json], int, list[_Found]], int]
 """Collect what the reached values hold for the slot at a position; return further flags."""
 
 
+ReadElements = Callable[[Payload, int, list[_Found]], None]
+"""Collect what the elements of an array in a payload hold, each by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How an index of some kind reads payloads: the dtypes of its columns, and the function that fills them."""
+    """How an index of some kind reads payloads.
+
+    Attributes:
+        dtypes: of its columns.
+        read: fills the columns.
+        read_elements: does it instead where the index keeps the elements of an array apart (10.1).
+    """
 
     dtypes: tuple[np.dtype[np.generic], ...]
     read: Read
+    read_elements: ReadElements | None = None
 
 
 def reader_of(index: FieldIndex) -> Reader:
@@ -72,7 +86,7 @@ def reader_of(index: FieldIndex) -> Reader:
         assert index.raw is not None
         return _RAW_READERS[index.raw]
     if index.schema.type is FieldType.TEXT:
-        return _text_reader(index.schema.effective)
+        return _text_reader(index.schema.effective, parse_path(index.path))
     return _READERS[index.schema.type]
 
 
@@ -99,8 +113,11 @@ def build_blocks(
             if name in members:
                 reached = get(members[name], rest) if rest.steps else [members[name]]
                 if reached:
-                    found = reader.read(reached, position, collected[place])
-                    flags[place][position] = _presence(reached) | found
+                    flags[place][position] = _presence(reached)
+                    if reader.read_elements is None:
+                        flags[place][position] |= reader.read(reached, position, collected[place])
+                    else:
+                        reader.read_elements(members, position, collected[place])
     return [
         (index.number, _block(index.number, slots, flags[place], collected[place], reader, codes))
         for place, (index, (_, reader)) in enumerate(zip(fields, plans, strict=True))
@@ -248,19 +265,46 @@ def _read_words(reached: list[Json], position: int, columns: list[_Found]) -> in
     return _OTHER if len(strings) > 1 else _NOTHING
 
 
-def _text_reader(params: FieldParams) -> Reader:
+def _text_reader(params: FieldParams, path: Path) -> Reader:
     analyzer = analyzer_of(params)
 
-    def read(reached: list[Json], position: int, columns: list[_Found]) -> int:
+    def add(number: int, values: list[Json], position: int, columns: list[_Found]) -> None:
         counts = Counter(
-            token for element in unwrapped(reached) if isinstance(element, str) for token in analyzer.documents(element)
+            token for element in unwrapped(values) if isinstance(element, str) for token in analyzer.documents(element)
         )
         for token, times in counts.items():
             columns[0].add(position, token.encode())
-            columns[1].add(position, times)
+            columns[1].add(position, pack_occurrences(number, times))
+
+    def read(reached: list[Json], position: int, columns: list[_Found]) -> int:
+        add(0, reached, position, columns)
         return _NOTHING
 
-    return Reader((_CODES, _INTEGERS), read)
+    if params.nested is None:
+        return Reader((_CODES, _INTEGERS), read)
+    array = elements_of(parse_path(params.nested))
+    reach = reacher(Path(path.steps[len(array.steps) :]))
+
+    def read_elements(payload: Payload, position: int, columns: list[_Found]) -> None:
+        for number, element in enumerate(elements(payload, array)):
+            add(number, reach(element), position, columns)
+
+    return Reader((_CODES, _INTEGERS), read, read_elements)
+
+
+def pack_occurrences(number: int, times: int) -> int:
+    """Return how often a token occurs in a document of a point as a text index keeps it.
+
+    Args:
+        number: of the element among those of the array that the index keeps apart; 0 without that option.
+        times: at least 1.
+    """
+    return number << _TIMES_BITS | times
+
+
+def unpack_occurrences(packed: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Invert `pack_occurrences`: return numbers and times."""
+    return packed >> _TIMES_BITS, packed & _TIMES_MASK
 
 
 _READERS = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core import interruption
 from pointstore.core.errors import WrongInputError
 from pointstore.core.fields import FieldIndex, FieldIndexes, FieldType
 from pointstore.core.path import Path
@@ -59,7 +60,7 @@ def ordered(  # noqa: PLR0913  what an order consists of
         stop += ties
     pairs = [
         Ordered(value, view.record(slot).point_id, slot)
-        for value, slot in zip(values[:stop].tolist(), slots[:stop].tolist(), strict=True)
+        for value, slot in interruption.checked(zip(values[:stop].tolist(), slots[:stop].tolist(), strict=True))
     ]
     pairs.sort(key=lambda pair: (pair.value, pair.point_id), reverse=descending)
     return pairs[:limit]
@@ -71,7 +72,7 @@ def _sorted_pairs(
     """Return values, ascending, and slots of the selected points."""
     chunks = [
         (values[flags[slots] != 0], slots[flags[slots] != 0])
-        for values, slots in FieldLookup(view).entries(index).pairs(0)
+        for values, slots in interruption.checked(FieldLookup(view).entries(index).pairs(0), 1)
     ]
     if not chunks:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)

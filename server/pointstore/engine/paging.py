@@ -6,10 +6,12 @@ whose slots are tested together, or, when few points match, the ids of all of th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
 
+from pointstore.core import interruption
 from pointstore.core.payload import EMPTY
 from pointstore.core.point import PointId
 from pointstore.core.query import ALL_PAYLOAD, Record, Selectors
@@ -22,6 +24,8 @@ Place = tuple[PointId, SlotKey]
 """A live point: its id and slot, as `Points.scan` yields them."""
 
 _BATCH_MAX = 8192
+_RECORDS_A_CHECK = 1024
+_PIECES_A_CHECK = 32
 _FEW_SHARE = 16
 """Matching points are looked up one by one when they are less than one in so many: each costs about so much more."""
 
@@ -44,7 +48,7 @@ def places_in_order(
     """
     wanted = limit + 1
     if matching is None:
-        found = list(islice(view.store.points.scan(view.txn, start), wanted))
+        found = _taken(view.store.points.scan(view.txn, start), wanted)
     elif slot_sets.popcount(matching) * _FEW_SHARE < view.snapshot.head.points:
         found = _looked_up(view, matching, start)
     else:
@@ -58,12 +62,17 @@ def records_of(view: View, places: list[Place], selectors: Selectors) -> list[Re
         # Otherwise the payload's record tells whether it is that of the id.
         check_places(places)
     if selectors.payload != ALL_PAYLOAD:
-        return [record_of(view, point_id, slot_in(place), selectors) for point_id, place in places]
-    payloads = view.store.points.payloads_at(view.txn, places)
+        some = interruption.checked(places, _PIECES_A_CHECK)
+        return [record_of(view, point_id, slot_in(place), selectors) for point_id, place in some]
+    payloads: list[bytes] = []
+    for stretch in interruption.stretches(places, _RECORDS_A_CHECK):
+        read = view.store.points.payloads_at(view.txn, stretch)
+        interruption.grow(sum(map(len, read)))
+        payloads += read
     if selectors.vectors.enable:
         return [
             Record(point_id, payload, view.vectors(slot_in(place), selectors.vectors))
-            for (point_id, place), payload in zip(places, payloads, strict=True)
+            for (point_id, place), payload in interruption.checked(zip(places, payloads, strict=True), _PIECES_A_CHECK)
         ]
     # Without the constructor's call: whole payloads are what a scroll of everything is about.
     return [_NEW(Record, (place[0], payload, None, None)) for place, payload in zip(places, payloads, strict=True)]
@@ -72,30 +81,46 @@ def records_of(view: View, places: list[Place], selectors: Selectors) -> list[Re
 def record_of(view: View, point_id: PointId, slot: int, selectors: Selectors) -> Record:
     """Return a live point with what the selectors want of it."""
     vectors = view.vectors(slot, selectors.vectors)
-    if not selectors.payload.enable:
-        return Record(point_id, EMPTY, vectors)
-    return Record(point_id, view.payload(view.record(slot, point_id), selectors.payload), vectors)
+    payload = view.payload(view.record(slot, point_id), selectors.payload) if selectors.payload.enable else EMPTY
+    interruption.grow(len(payload))
+    return Record(point_id, payload, vectors)
+
+
+def _taken(scan: Iterator[Place], wanted: int) -> list[Place]:
+    found: list[Place] = []
+    while len(found) < wanted:
+        interruption.check()
+        batch = list(islice(scan, min(wanted - len(found), _BATCH_MAX)))
+        if not batch:
+            break
+        found += batch
+    return found
 
 
 def _followed(view: View, matching: Bits, start: PointId | None, wanted: int) -> list[Place]:
     """Go through the ids, by ever larger batches, until there are as many as wanted."""
     scan = view.store.points.scan(view.txn, start)
     found: list[Place] = []
-    size = wanted
+    size = min(wanted, _BATCH_MAX)
     while len(found) < wanted:
+        interruption.check()
         batch = list(islice(scan, size))
         if not batch:
             break
         check_places(batch)
         among = slot_sets.test(matching, of_slot_keys([place for _, place in batch]))
         found += [batch[i] for i in np.flatnonzero(among).tolist()]
-        size = min(2 * size, max(size, _BATCH_MAX))
+        size = min(2 * size, _BATCH_MAX)
     return found
 
 
 def _looked_up(view: View, matching: Bits, start: PointId | None) -> list[Place]:
     """Read the ids of all matching points and put them in order."""
     places = slot_keys(slot_sets.to_slots(matching))
-    records = view.store.points.records(view.txn, places)
+    records = [
+        record
+        for stretch in interruption.stretches(places, _RECORDS_A_CHECK)
+        for record in view.store.points.records(view.txn, stretch)
+    ]
     found = [(record.point_id, place) for record, place in zip(records, places, strict=True)]
     return sorted(found if start is None else [each for each in found if each[0] >= start])

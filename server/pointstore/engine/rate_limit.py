@@ -7,7 +7,6 @@ and nothing else depends on it.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import math
 import os
@@ -16,11 +15,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pointstore.core.errors import RateLimitedError, StorageError
+from pointstore.core.errors import InsufficientStorageError, RateLimitedError
+from pointstore.storage.faults import fault
 
 _STATE = struct.Struct("<Qdd")
 _MINUTE_S = 60
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class TokenBucket:
@@ -46,7 +45,7 @@ class TokenBucket:
 
         Raises:
             RateLimitedError: too few tokens.
-            StorageError: the file cannot be used.
+            StorageError: the file cannot be used; one that cannot be written for want of space limits nothing.
         """
         if cost > limit:
             raise RateLimitedError(
@@ -67,9 +66,9 @@ class TokenBucket:
             return
         except OSError as error:
             # Reads go on when the disk is full.
-            if error.errno not in _NO_SPACE:
-                msg = f"cannot use {self._path}: {error}"
-                raise StorageError(msg) from error
+            failure = fault(error, self._path)
+            if not isinstance(failure, InsufficientStorageError):
+                raise failure from error
 
     def _take(self, descriptor: int, cost: int, limit: int) -> None:
         now = self._clock()

@@ -27,6 +27,7 @@ from pointstore.storage.collection import CollectionStore
 from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
 from pointstore.storage.migration import migrate_catalog, migrate_collection
 from pointstore.storage.pages import DATA_FILE
+from pointstore.storage.poison import MARKS
 from pointstore.storage.segments import remove_orphans, repair_segment
 from pointstore.storage.verify import verify_catalog, verify_collection
 
@@ -58,6 +59,7 @@ def recover(  # noqa: PLR0913  settings
     Raises:
         StorageError: the catalog cannot be used.
     """
+    MARKS.clear()
     root = data_dir / COLLECTIONS
     progress = Progress(data_dir, after, limit)
     root.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from typing import Protocol, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core import interruption
 from pointstore.core.errors import NotFoundError, UnsupportedError, unknown_vector_name
 from pointstore.core.filter import excluding
 from pointstore.core.payload import EMPTY
@@ -36,6 +37,9 @@ from pointstore.index.slots import Bits
 from pointstore.storage.points import slot_keys
 
 _Slots = NDArray[np.uint64]
+
+_RECORDS_A_CHECK = 1024
+_VECTORS_A_CHECK = 32
 
 _score = attrgetter("score")
 _point_id = attrgetter("point_id")
@@ -71,14 +75,14 @@ def answer(collection: Viewable, searches: Searches, lookup: Lookup) -> list[lis
         collection.charge_queries(view.snapshot.config, queries)
         names = {query.lookup_collection for query in queries if isinstance(query, NearestQuery)} - {None}
         if not names:
-            return [_answer(view, query, {}) for query in queries]
+            return [_answer(view, query, {}) for query in interruption.checked(queries, 1)]
         with ExitStack() as stack:
             others: dict[str, View] = {}
             for name in names:
                 assert name is not None
                 other = lookup(name)
                 others[name] = view if other is collection else stack.enter_context(other.view())
-            return [_answer(view, query, others) for query in queries]
+            return [_answer(view, query, others) for query in interruption.checked(queries, 1)]
 
 
 def _answer(view: View, query: Query, others: dict[str, View]) -> list[ScoredRecord]:
@@ -211,9 +215,19 @@ def _check_names(view: View, selectors: Selectors) -> None:
 def _hits(view: View, slots: _Slots, scores: Floats, offset: int, selectors: Selectors) -> list[ScoredRecord]:
     """Read the winners behind the offset; equal scores go by ascending id."""
     places = slots[offset:].tolist()
-    records = view.store.points.records(view.txn, slot_keys(slots[offset:]))
+    records = [
+        record
+        for some in interruption.stretches(slot_keys(slots[offset:]), _RECORDS_A_CHECK)
+        for record in view.store.points.records(view.txn, some)
+    ]
     payloads = [view.payload(record, selectors.payload) for record in records] if selectors.payload.enable else None
-    vectors = [view.vectors(slot, selectors.vectors) for slot in places] if selectors.vectors.enable else None
+    if payloads is not None:
+        interruption.grow(sum(map(len, payloads)))
+    vectors = (
+        [view.vectors(slot, selectors.vectors) for slot in interruption.checked(places, _VECTORS_A_CHECK)]
+        if selectors.vectors.enable
+        else None
+    )
     hits = [
         ScoredRecord(
             record.point_id,

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core import interruption
 from pointstore.core.errors import CorruptionError, unknown_vector_name
 from pointstore.core.fields import FieldIndexes
 from pointstore.core.payload import EMPTY, pack_payload, unpack_payload
@@ -191,7 +192,9 @@ class View:
             selector.names if selector.names is not None else tuple(self.snapshot.config.vector_numbers)
         )
         found = ((name, self.vector(name, slot)) for name in names)
-        return {name: vector for name, vector in found if vector is not None}
+        vectors = {name: vector for name, vector in found if vector is not None}
+        interruption.grow(sum(vector.size_bytes for vector in vectors.values()))
+        return vectors
 
     def vector(self, name: str, slot: int) -> Vector | None:
         """Return one vector of a live slot, None when the point has none of that name.

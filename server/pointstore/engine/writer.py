@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from pointstore.core import interruption
 from pointstore.core.errors import InsufficientStorageError, RequestError, UnavailableError
+from pointstore.core.interruption import Interruption
 from pointstore.core.operation import Nothing, Operation
 from pointstore.core.update import Update
 from pointstore.engine.resolve import resolve
@@ -35,6 +37,7 @@ Charge = Callable[[Update, Operation | None, Transition], None]
 class _Request:
     updates: Sequence[Update]
     wait: bool
+    call: Interruption | None
     seqs: list[int] = field(default_factory=list)
     error: Exception | None = None
     done: bool = False
@@ -65,8 +68,10 @@ class Writer:
             RequestError: an update was refused; those before it are committed, those after it not tried.
             InsufficientStorageError: disk or map full, or too many writes wait; nothing was committed.
             UnavailableError: after an I/O error, or interrupted.
+            CallCancelledError: the client went before its turn came.
+            OperationTimeoutError: the call's deadline passed before its turn came.
         """
-        request = _Request(updates, wait)
+        request = _Request(updates, wait, interruption.current())
         with self._queue_lock:
             if len(self._queue) >= QUEUE_MAX:
                 msg = f"more than {QUEUE_MAX} writes are waiting"
@@ -112,14 +117,19 @@ class Writer:
     def _run(self, request: _Request, transition: Transition) -> None:
         for update in request.updates:
             try:
-                self._check(update, transition)
-                operation = self._resolved(update, transition)
+                # Filters of an update look at the clock of its own call, not at that of the thread that commits.
+                with interruption.acting_for(request.call):
+                    interruption.check()
+                    self._check(update, transition)
+                    operation = self._resolved(update, transition)
             except RequestError as error:
                 if request.wait or not error.when_applied:
                     request.error = error
                     return
                 operation = Nothing()
-            request.seqs.append(transition.append(operation))
+            # From here on it completes: nothing below looks at any call's clock.
+            with interruption.acting_for(None):
+                request.seqs.append(transition.append(operation))
 
     def _resolved(self, update: Update, transition: Transition) -> Operation:
         """Resolve and charge an update; the reference charges what it logs, hence also what fails when applied."""

@@ -49,6 +49,7 @@ _SPARE: Final = 1.5
 _EF_GROWTH: Final = 4
 _M_RANGE: Final = (2, 512)
 _BLOCK_ROWS: Final = 8_192
+_WRITE_BYTES: Final = 1 << 20
 _SCAN_SHARE: Final = 4
 """Results are a small part of the rows that are worth a proposal first."""
 
@@ -168,10 +169,9 @@ class IndexBuilder:
             OSError: it could not be written.
 
         """
-        try:
-            faiss.write_index(self._index, str(path))
-        except RuntimeError as error:
-            raise OSError(str(error)) from error
+        # Not by faiss itself, which takes no notice when the last bytes of a file cannot be written.
+        with path.open("wb") as file:
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write, _WRITE_BYTES))
 
 
 class DenseIndex:

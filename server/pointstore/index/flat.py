@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core import interruption
+
 if TYPE_CHECKING:
     from pointstore.core.space import Floats, Rows, Space
 
@@ -54,6 +56,7 @@ def similarities_of(space: Space, query: Floats, rows: Rows, positions: Position
     step = max(_BLOCK_FLOATS // space.dim, 16)
     result = np.empty(count, dtype=np.float32)
     for start in range(0, count, step):
+        interruption.check()
         stop = min(start + step, count)
         block = rows[start:stop] if positions is None else _gathered(rows, positions[start:stop])
         with np.errstate(over="ignore", invalid="ignore"):

@@ -54,15 +54,11 @@ class Catalog:
         self._collections = self._environment.database("collections")
         self._aliases = self._environment.database("aliases")
         self._node = self._environment.database("node")
-        with self._environment.write() as txn:
-            if txn.get(_FORMAT, db=self._node) is None:
-                self._put_number(txn, _FORMAT, FORMAT_VERSION)
-                self._put_number(txn, _PEER_ID, secrets.randbelow(_PEER_ID_MAX) + 1)
-                self._put_number(txn, _VERSION, 1)
-            found = self._number(txn, _FORMAT)
-            if found != FORMAT_VERSION:
-                raise keys.unknown_format("catalog", found, FORMAT_VERSION)
-            self.peer_id = self._number(txn, _PEER_ID)
+        try:
+            self.peer_id = self._prepared()
+        except BaseException:
+            self._environment.close()
+            raise
 
     def names(self, known: Names | None) -> Names:
         """Return the current names: `known` itself when nothing has changed since."""
@@ -73,9 +69,15 @@ class Catalog:
             return self._load(txn, version)
 
     @contextmanager
-    def change(self) -> Iterator[Names]:
-        """Yield the names for changing in place; the changed maps are written when the block ends without an error."""
+    def change(self, *, grows: bool = False) -> Iterator[Names]:
+        """Yield the names for changing in place; the changed maps are written when the block ends without an error.
+
+        Args:
+            grows: something is added: refused when the disk is full, so that dropping stays possible.
+        """
         with self._environment.write() as txn:
+            if grows:
+                self._environment.reserve()
             names = self._load(txn, self._number(txn, _VERSION))
             before = Names(names.version, dict(names.collections), dict(names.aliases))
             yield names
@@ -93,6 +95,22 @@ class Catalog:
     def close(self) -> None:
         """Close the environment; no transaction may be open."""
         self._environment.close()
+
+    def _prepared(self) -> int:
+        """Write the records of a new catalog, check the format, return the node's identity."""
+        with self._environment.read() as txn:
+            empty = txn.get(_FORMAT, db=self._node) is None
+        if empty:
+            with self._environment.write() as txn:
+                if txn.get(_FORMAT, db=self._node) is None:
+                    self._put_number(txn, _FORMAT, FORMAT_VERSION)
+                    self._put_number(txn, _PEER_ID, secrets.randbelow(_PEER_ID_MAX) + 1)
+                    self._put_number(txn, _VERSION, 1)
+        with self._environment.read() as txn:
+            found = self._number(txn, _FORMAT)
+            if found != FORMAT_VERSION:
+                raise keys.unknown_format("catalog", found, FORMAT_VERSION)
+            return self._number(txn, _PEER_ID)
 
     def _load(self, txn: Txn, version: int) -> Names:
         collections, aliases = (

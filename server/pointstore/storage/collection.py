@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Final
 
+from pointstore.core.failpoint import visit
 from pointstore.core.schema import CollectionConfig
 from pointstore.storage.env import Environment, Txn, map_full
 from pointstore.storage.fields import Fields
 from pointstore.storage.live import Live
 from pointstore.storage.log import LmdbLog, Log
 from pointstore.storage.meta import Meta
+from pointstore.storage.pages import DATA_FILE
 from pointstore.storage.points import Points
+from pointstore.storage.segments import SegmentMeta, link_segment
 from pointstore.storage.vectors import Vectors
 
 DATABASES = ("meta", "log", "ids", "points", "vectors", "live", "fields", "terms")
-ENVIRONMENT = "store"
-_SEGMENTS = "segments"
+ENVIRONMENT: Final = "store"
+SEGMENTS: Final = "segments"
 
 _RESERVE_SHARE = 8
 """One part in so many of the map is for what frees space: a deletion needs free pages, too."""
@@ -34,7 +39,7 @@ class CollectionStore:
 
     def __init__(self, path: Path, map_size: int, *, create: bool = False, read_only: bool = False) -> None:
         self.path = path
-        self.segments_dir = path / _SEGMENTS
+        self.segments_dir = path / SEGMENTS
         self._environment = Environment(
             path / ENVIRONMENT, map_size, DATABASES, create=create and not read_only, read_only=read_only
         )
@@ -58,17 +63,37 @@ class CollectionStore:
         return self._environment.read()
 
     def check_room(self, txn: Txn) -> None:
-        """Refuse a transaction that stores more than the map takes besides its reserve.
+        """Refuse a transaction that stores more when that would take the reserves of the map or of the disk.
 
         Raises:
-            InsufficientStorageError: too much is stored.
+            InsufficientStorageError: too much is stored, or the disk is full.
         """
         if self._environment.used_bytes(txn) > self._quota:
             raise map_full()
+        self._environment.reserve()
 
     def write(self) -> AbstractContextManager[Txn]:
         """Begin the write transaction."""
         return self._environment.write()
+
+    def capture(self, txn: Txn, segments: Sequence[SegmentMeta], directory: Path) -> None:
+        """Make `directory`, which does not exist, hold what a read transaction sees; nothing is synced.
+
+        Args:
+            txn: the read transaction.
+            segments: those that it publishes.
+            directory: on the file system of the collection: segments are linked.
+
+        Raises:
+            SegmentGoneError: one was replaced since the transaction began; begin a new one.
+            InsufficientStorageError: disk full.
+        """
+        (directory / ENVIRONMENT).mkdir(parents=True)
+        (directory / SEGMENTS).mkdir()
+        for segment in segments:
+            link_segment(self.segments_dir, segment, directory / SEGMENTS)
+        visit("snapshot.linked")
+        self._environment.copy(txn, directory / ENVIRONMENT / DATA_FILE)
 
     def close(self) -> None:
         """Close the environment; no transaction may be open."""

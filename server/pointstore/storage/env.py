@@ -1,23 +1,28 @@
 """One LMDB environment: how it is opened, and how its failures become errors of ours.
 
 Default durability flags only: every other setting was measured to lose acknowledged transactions. The first I/O error
-of a commit poisons the environment, since a later commit would succeed although pages may be gone; only reopening,
-through the checks of a start, clears it. An environment must not be opened twice in a process nor carried across a
+of a commit marks the environment for all processes (`storage/poison.py`), since a later commit would succeed although
+pages may be gone; only a start clears it. An environment must not be opened twice in a process nor carried across a
 fork.
+
+Behind the end of the data file lie blocks that only transactions get which free space: those that store more call
+`reserve` first, and are refused when the disk has none left to put there. So on a full disk points can be deleted and
+collections dropped.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import NewType, Protocol, cast
 
 import lmdb
 
-from pointstore.core.errors import InsufficientStorageError, StorageError, UnavailableError
+from pointstore.core.errors import InsufficientStorageError, PointstoreError, ReadOnlyError, StorageError
+from pointstore.storage.faults import NO_SPACE_TEXT, fault, is_full, translated
+from pointstore.storage.poison import MARKS
 
 Database = NewType("Database", object)
 """Handle of a named database."""
@@ -57,10 +62,13 @@ _DATA_FILE = "data.mdb"
 _LOCK_FILE = "lock.mdb"
 # 64 bytes a reader, and a page for the header.
 _LOCK_FILE_BYTES = MAX_READERS * 64 + 4096
-_FULL_BYTES = 1 << 20
-_NO_SPACE_TEXT = "No space left on device"
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-_IO_ERRORS = frozenset({errno.EIO, errno.EROFS})
+_BLOCK_BYTES = 512
+_RESERVE_BYTES = 1 << 18
+"""What is kept behind the end of the data file: several times the pages that the deletion of a few points changes."""
+_AHEAD_SHARE = 16
+_AHEAD_BYTES_MIN = 1 << 16
+_AHEAD_BYTES_MAX = 1 << 24
+"""More is taken at once, one part in so many of the file, so that not every transaction has to."""
 
 
 class Environment:
@@ -77,7 +85,8 @@ class Environment:
 
     Raises:
         InsufficientStorageError: no space for a new environment.
-        StorageError: it cannot be opened.
+        UnavailableError: an I/O error, or too many open files.
+        StorageError: it cannot be opened for another reason.
     """
 
     def __init__(
@@ -90,16 +99,17 @@ class Environment:
         read_only: bool = False,
     ) -> None:
         self.path = path
-        self._poison: str | None = None
+        self._allocated = 0
         try:
-            created = create and not path.exists()
+            created = create and not (path / _DATA_FILE).exists()
             if created:
                 path.mkdir(parents=True, exist_ok=True)
             if not create:
                 # LMDB would make the file; its own option is about the directory.
                 (path / _DATA_FILE).stat()
-            if not read_only:
-                _allocate_lock_file(path / _LOCK_FILE)
+            # LMDB maps it with holes, and to fill a hole on a full disk kills the process.
+            if not read_only and not _is_allocated(path / _LOCK_FILE, _LOCK_FILE_BYTES):
+                _allocate(path / _LOCK_FILE, _LOCK_FILE_BYTES)
             self._env = lmdb.open(
                 str(path),
                 map_size=map_size,
@@ -109,16 +119,23 @@ class Environment:
                 readonly=read_only,
                 lock=not read_only,
             )
-            if not read_only:
-                self._env.reader_check()
-            self._databases = {name: Database(self._env.open_db(name.encode())) for name in databases}
-            if created:
-                sync_directory(path.parent)
+            try:
+                if not read_only:
+                    self._env.reader_check()
+                self._databases = {name: Database(self._env.open_db(name.encode())) for name in databases}
+                if created:
+                    # LMDB syncs the file, but not its name.
+                    sync_directory(path)
+                    sync_directory(path.parent)
+            except BaseException:
+                # Or the next attempt finds it open.
+                self._env.close()
+                raise
         except (lmdb.Error, OSError) as error:
-            if _errno_of(error) in _NO_SPACE:
-                raise InsufficientStorageError(_NO_SPACE_TEXT) from error
-            msg = f"cannot open {path}: {error}"
-            raise StorageError(msg) from error
+            failure = fault(error, path)
+            if isinstance(failure, InsufficientStorageError):
+                raise failure from error
+            raise type(failure)(f"cannot open {path}: {error}") from error
 
     def used_bytes(self, txn: Txn) -> int:
         """Return the size of what the databases hold in this transaction, free pages and the list of them left out."""
@@ -132,8 +149,15 @@ class Environment:
         return self._databases[name]
 
     def read(self) -> AbstractContextManager[Txn]:
-        """Begin a read transaction: one consistent state for as long as it is open."""
-        return cast("AbstractContextManager[Txn]", self._env.begin(buffers=False))
+        """Begin a read transaction: one consistent state for as long as it is open.
+
+        Raises:
+            ReadOnlyError: not even reading is possible any more, in this process.
+        """
+        try:
+            return cast("AbstractContextManager[Txn]", self._env.begin(buffers=False))
+        except lmdb.Error as error:
+            raise self._failure(error) from error
 
     @contextmanager
     def write(self) -> Iterator[Txn]:
@@ -141,62 +165,110 @@ class Environment:
 
         Raises:
             InsufficientStorageError: disk or map full; rolled back.
-            UnavailableError: poisoned by an earlier I/O error.
+            ReadOnlyError: an I/O error, now or earlier, in this process or another of the server.
         """
-        if self._poison is not None:
-            raise UnavailableError(self._poison)
-        with self._translated(), self._env.begin(write=True, buffers=False) as txn:
-            yield cast("Txn", txn)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
+        self._check_marks()
         try:
-            yield
+            with self._env.begin(write=True, buffers=False) as txn:
+                # Another process may have met an error while this one waited for its turn.
+                self._check_marks()
+                yield cast("Txn", txn)
         except lmdb.MapFullError as error:
             raise map_full() from error
         except lmdb.Error as error:
             raise self._failure(error) from error
+        # Or between its failure and the mark, which is no reason to trust what was committed on top of it.
+        self._check_marks()
 
-    def _failure(self, error: lmdb.Error) -> Exception:
-        number = _errno_of(error)
-        # LMDB calls a write that was cut short, as the last one before a disk is full, an I/O error.
-        if number in _NO_SPACE or (number == errno.EIO and _is_full(self.path)):
-            return InsufficientStorageError(_NO_SPACE_TEXT)
-        if number in _IO_ERRORS:
-            self._poison = f"{self.path} refuses writes until restarted after an I/O error: {error}"
-            return UnavailableError(self._poison)
-        return StorageError(f"{self.path}: {error}")
+    def reserve(self) -> None:
+        """Make sure, in a write transaction that stores more, that blocks are left for those that free space.
+
+        Raises:
+            InsufficientStorageError: the disk has none.
+            UnavailableError: the disk refuses.
+        """
+        end = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+        if self._allocated >= end + _RESERVE_BYTES:
+            return
+        needed, ahead = end + _RESERVE_BYTES, min(_AHEAD_BYTES_MIN + end // _AHEAD_SHARE, _AHEAD_BYTES_MAX)
+        # Missing when the collection is dropped while its last requests run.
+        with suppress(FileNotFoundError), translated(self.path, synced=self.path.parent):
+            try:
+                self._allocated = _allocate(self.path / _DATA_FILE, needed + ahead)
+            except OSError:
+                self._allocated = _allocate(self.path / _DATA_FILE, needed)
+
+    def _failure(self, error: lmdb.Error) -> PointstoreError:
+        """Return the error of ours for one of LMDB, and mark what has to be marked."""
+        failure = fault(error, self.path)
+        if self._is_broken():
+            # It could not write the page that makes a commit: the one error after which it does not even read.
+            MARKS.broken.set()
+            failure = ReadOnlyError(f"{self.path}: {error}")
+        if isinstance(failure, ReadOnlyError):
+            MARKS.add(self.path.parent)
+        return failure
+
+    def _is_broken(self) -> bool:
+        try:
+            self._env.begin().abort()
+        except lmdb.PanicError:
+            return True
+        except lmdb.Error:
+            return False
+        return False
+
+    def _check_marks(self) -> None:
+        if MARKS.has(self.path.parent):
+            msg = f"{self.path} takes no writes after an I/O error, until the server is restarted"
+            raise ReadOnlyError(msg)
+
+    def copy(self, txn: Txn, path: Path) -> None:
+        """Write what a read transaction sees to a new data file, without free pages; not synced.
+
+        Nobody waits for it, but pages that are freed meanwhile stay taken until the transaction ends.
+
+        Raises:
+            InsufficientStorageError: disk full.
+            StorageError: an input or output error.
+        """
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            self._env.copyfd(descriptor, compact=True, txn=cast("lmdb.Transaction", txn))
+        except lmdb.Error as error:
+            # Unlike a failed commit this leaves no doubt about the environment itself.
+            if isinstance(fault(error, path.parent), InsufficientStorageError) or is_full(path.parent):
+                raise InsufficientStorageError(NO_SPACE_TEXT) from error
+            msg = f"cannot copy {self.path}: {error}"
+            raise StorageError(msg) from error
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Close; no transaction may be open in any thread."""
         self._env.close()
 
 
-def _allocate_lock_file(path: Path) -> None:
-    """Give the lock file its blocks at once: LMDB maps it with holes, and a hole on a full disk kills the process."""
+def _is_allocated(path: Path, size: int) -> bool:
+    with suppress(FileNotFoundError):
+        status = path.stat()
+        return status.st_size >= size and status.st_blocks * _BLOCK_BYTES >= size
+    return False
+
+
+def _allocate(path: Path, size: int) -> int:
+    """Give a file its blocks up to a size at once; return the size."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        os.posix_fallocate(descriptor, 0, _LOCK_FILE_BYTES)
+        os.posix_fallocate(descriptor, 0, size)
     finally:
         os.close(descriptor)
-
-
-def _is_full(path: Path) -> bool:
-    disk = os.statvfs(path)
-    return disk.f_bavail * disk.f_frsize < _FULL_BYTES
+    return size
 
 
 def map_full() -> InsufficientStorageError:
     """Return the error for a store that takes no more."""
     return InsufficientStorageError("the storage map of the collection is full")
-
-
-def _errno_of(error: lmdb.Error | OSError) -> int | None:
-    if isinstance(error, OSError):
-        return error.errno
-    # The binding tells the number in the text only.
-    text = str(error)
-    return next((number for number in _NO_SPACE | _IO_ERRORS if os.strerror(number) in text), None)
 
 
 def sync_directory(path: Path) -> None:

@@ -3,6 +3,8 @@
 <data_dir>/catalog/                      names, aliases, node identity
 <data_dir>/collections/<uid>/            one directory a collection
 <data_dir>/collections/<uid>/QUARANTINE  why the collection must not be used
+<data_dir>/captures/<random>/            a snapshot in the making: copied stores, linked segments
+<data_dir>/restores/<random>/            a snapshot that is being unpacked, before it becomes collections
 <data_dir>/CHECKING                      what a check is at: the catalog, or the uid of a collection
 """
 
@@ -14,3 +16,5 @@ CATALOG: Final = "catalog"
 COLLECTIONS: Final = "collections"
 QUARANTINE: Final = "QUARANTINE"
 CHECKING: Final = "CHECKING"
+CAPTURES: Final = "captures"
+RESTORES: Final = "restores"

@@ -26,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pointstore.core.errors import CorruptionError
 from pointstore.core.failpoint import visit
+from pointstore.storage.faults import fault, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -168,35 +169,38 @@ def write_segment(  # noqa: PLR0913  the parts of a segment
     Raises:
         ValueError: rows and slots do not agree.
         FileNotFoundError: the collection's directory is gone.
-        OSError: disk full, input or output error; nothing but an orphan can be left behind.
+        InsufficientStorageError: disk full; nothing is left behind.
+        ReadOnlyError: an I/O error; the collection takes no more writes.
 
     """
     if slots.size == 0 or bool(np.any(slots[1:] <= slots[:-1])):
         message = "the slots of a segment ascend, and there is at least one"
         raise ValueError(message)
-    # Not its parents: they are gone when the collection was dropped, and must stay so.
-    root.mkdir(exist_ok=True)
     uid = secrets.token_hex(8)
     directory = root / (_TEMPORARY + uid)
-    directory.mkdir()
     try:
-        checksums = {
-            SLOTS_FILE: _write_array(directory / SLOTS_FILE, slots.shape, np.dtype("<u8"), [slots]),
-            ROWS_FILE: _write_array(directory / ROWS_FILE, (slots.size, space.dim), space.dtype, blocks),
-        }
-        if index is not None and index.write is not None:
-            index.write(directory / INDEX_FILE)
-            visit("index.written")
-            _sync(directory / INDEX_FILE)
-            checksums[INDEX_FILE] = _checksum(directory / INDEX_FILE)
-        sizes = {name: (directory / name).stat().st_size for name in checksums}
-        _sync(directory)
-        visit("segment.written")
-        directory.rename(root / uid)
-        _sync(root)
-        visit("segment.renamed")
+        with translated(root, synced=root.parent):
+            # Not its parents: they are gone when the collection was dropped, and must stay so.
+            root.mkdir(exist_ok=True)
+            directory.mkdir()
+            checksums = {
+                SLOTS_FILE: _write_array(directory / SLOTS_FILE, slots.shape, np.dtype("<u8"), [slots]),
+                ROWS_FILE: _write_array(directory / ROWS_FILE, (slots.size, space.dim), space.dtype, blocks),
+            }
+            if index is not None and index.write is not None:
+                index.write(directory / INDEX_FILE)
+                visit("index.written")
+                _sync(directory / INDEX_FILE)
+                checksums[INDEX_FILE] = _checksum(directory / INDEX_FILE)
+            sizes = {name: (directory / name).stat().st_size for name in checksums}
+            _sync(directory)
+            visit("segment.written")
+            directory.rename(root / uid)
+            _sync(root)
+            visit("segment.renamed")
     except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
+        for written in (directory, root / uid):
+            shutil.rmtree(written, ignore_errors=True)
         raise
     return SegmentMeta(
         uid=uid,
@@ -228,6 +232,27 @@ def open_segment(root: Path, meta: SegmentMeta) -> SegmentFiles:
         message = f"segment {meta.uid}: shapes {slots.shape} and {rows.shape} where {meta.rows} rows were published"
         raise CorruptionError(message)
     return SegmentFiles(slots, rows, directory / INDEX_FILE if has_index_file(root, meta) else None)
+
+
+def link_segment(root: Path, meta: SegmentMeta, target: Path) -> None:
+    """Give a segment's files a second name in the new directory `target / uid`: they outlive their removal here.
+
+    An index file that is missing or not the one that was published is left out.
+
+    Raises:
+        SegmentGoneError: the directory is not there, or is being removed.
+        OSError: the file system has no hard links, or `target` is on another one.
+
+    """
+    directory = target / meta.uid
+    directory.mkdir()
+    for name in meta.sizes:
+        if name == INDEX_FILE and not has_index_file(root, meta):
+            continue
+        try:
+            os.link(root / meta.uid / name, directory / name)
+        except FileNotFoundError as error:
+            raise SegmentGoneError(meta.uid) from error
 
 
 def has_index_file(root: Path, meta: SegmentMeta) -> bool:
@@ -343,7 +368,9 @@ def _map(directory: Path, name: str, meta: SegmentMeta) -> NDArray[Any]:
         array: NDArray[Any] = np.load(directory / name, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise SegmentGoneError(meta.uid) from error
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise fault(error, directory / name) from error
+    except ValueError as error:
         message = f"segment {meta.uid}: {name}: {error}"
         raise CorruptionError(message) from error
     # A plain view: indexing the memmap subclass costs several microseconds more.

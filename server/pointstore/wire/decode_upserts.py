@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pointstore.core import interruption
 from pointstore.core.errors import BadRequestError, ConversionError, WrongInputError
 from pointstore.core.payload import check_payloads, frame_entries
 from pointstore.core.update import UpdateMode, UpdateVectors, Upsert
@@ -59,7 +60,7 @@ def decode_upsert(view: UpsertPointsView | PointStructListView) -> Upsert:
     payloads: list[bytes] = []
     vectors: list[NamedVectors] = []
     named: list[bool] = []
-    for point in view.points:
+    for point in interruption.checked(view.points):
         if not point.HasField("id"):
             msg = "Empty ID is not allowed"
             raise ConversionError(msg)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
+from pointstore.core import interruption
 from pointstore.core.point import format_point_id, point_id_number
 from pointstore.core.vector import FLOAT_BYTES, Dense, Sparse
 from qdrant_grpc import points_pb2
@@ -45,6 +46,7 @@ _ORDER_VALUE: Final = b"\x32"
 _ORDER_INT: Final = b"\x08"
 _ORDER_FLOAT: Final = struct.Struct("<cd")
 _ORDER_FLOAT_TAG: Final = b"\x11"
+_RECORDS_A_CHECK: Final = 1024
 _UINT64: Final = (1 << 64) - 1
 _UNNAMED: Final = b"\x0a"
 _NAMED: Final = b"\x12"
@@ -137,6 +139,10 @@ def encode_facets(hits: Iterable[tuple[str | int | bool, int]], started: float) 
 
 
 def _hits(records: Sequence[ScoredRecord]) -> bytes:
+    return b"".join([_some_hits(some) for some in interruption.stretches(records, _RECORDS_A_CHECK)])
+
+
+def _some_hits(records: Sequence[ScoredRecord]) -> bytes:
     # One loop without calls for what nearly every hit is: a search spends a tenth of its time here.
     parts: list[bytes] = []
     for point_id, score, version, payload, vectors in records:
@@ -160,10 +166,17 @@ def _number(number: int) -> bytes:
 
 
 def _retrieved(tag: bytes, records: Sequence[Record]) -> list[bytes]:
-    """Encode points as elements of the repeated field of a tag, in one loop as `_hits`.
+    """Encode points as elements of the repeated field of a tag, in one loop as `_some_hits`.
 
     The parts are yet to be joined, and stored vectors are among them as they are: a page can be hundreds of MB.
     """
+    parts: list[bytes] = []
+    for some in interruption.stretches(records, _RECORDS_A_CHECK):
+        parts += _some_retrieved(tag, some)
+    return parts
+
+
+def _some_retrieved(tag: bytes, records: Sequence[Record]) -> list[bytes]:
     parts: list[bytes] = []
     for point_id, payload, vectors, order_value in records:
         if point_id[0] == 0:

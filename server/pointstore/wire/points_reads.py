@@ -9,6 +9,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from pointstore.core import interruption
 from pointstore.core.errors import BadRequestError, NotFoundError, OperationTimeoutError, WrongInputError
 from pointstore.core.path import parse_path
 from pointstore.core.query import ALL_PAYLOAD, Page, ScrollRequest
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
         | points_pb2.QueryPoints
         | points_pb2.QueryBatchPoints
     )
+
+_TIMEOUT_S = 60
+"""Of a read that names none (specification part 2, 16.3)."""
 
 _DEFAULT_PAGE = 10
 _DEFAULT_FACETS = 10
@@ -130,6 +134,7 @@ class _Reads:
         collection.check_read(Read(limit, condition, timeout_s=_timeout_s(request)))
         _check_consistency(request)
         nothing = _selects_nothing(_shard_keys(request))
+        _check_timeout(request, "facet")
         # Without a limit there is nothing to count, and the reference does not even ask for an index then.
         hits = [] if nothing or not limit else collection.facet(key, condition, limit)
         return encode_facets(hits, started)
@@ -172,6 +177,7 @@ class _Reads:
         return encode_scored(self._answer(name, searches), started)
 
     def _answer(self, name: str, searches: Searches) -> list[list[ScoredRecord]]:
+        interruption.limit("Search", _TIMEOUT_S if searches.timeout_s is None else searches.timeout_s)
         return self._engine.query(name, searches)
 
     def _decoded(self, name: str, decode: Callable[[], Sequence[Query]]) -> Sequence[Query]:
@@ -208,7 +214,11 @@ def _selects_nothing(shard_keys: ShardKeys | None) -> bool:
 
 
 def _check_timeout(request: _Routed, operation: str) -> None:
-    """Refuse a request that has no time at all; these three RPCs allow zero, the others do not."""
-    if request.HasField("timeout") and not request.timeout:
+    """Begin the time of a request; refuse one that has none at all, which only Facet's validation does before."""
+    if not request.HasField("timeout"):
+        interruption.limit(operation, _TIMEOUT_S)
+    elif request.timeout:
+        interruption.limit(operation, request.timeout)
+    else:
         msg = f"Timeout error: Operation '{operation}' timed out after 0ns"
         raise OperationTimeoutError(msg)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from pointstore.core.names import LOOSE_FORBIDDEN, NAME_LENGTH_MAX, STRICT_FORBIDDEN, forbidden_char
 from pointstore.wire.vector_rules import legacy_multi_violation, multi_violation, sparse_violation
 from qdrant_grpc import collections_service_pb2, points_service_pb2, snapshots_service_pb2
 
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     MessageRule = Callable[[Any], list[tuple[str, str]]]
     """A message to the offending fields and their reasons."""
 
-NAME_LENGTH_MAX: Final = 255
-_LOOSE_FORBIDDEN: Final = "/\0"
-_STRICT_FORBIDDEN: Final = '<>:"/\\|?*\0\x1f'
 _VECTOR_NAME_BYTES_MAX: Final = 200
 
 _SECONDS: Final = range(-62_135_596_800, 253_402_300_800)
@@ -106,26 +104,22 @@ def _name(forbidden: str) -> FieldRule:
         if not 1 <= len(value) <= NAME_LENGTH_MAX:
             quoted = json.dumps(value, ensure_ascii=False)
             return f"value {quoted} invalid, must be from 1 to {NAME_LENGTH_MAX} characters"
-        for char in forbidden:
-            if char in value:
-                return f'collection name cannot contain "{char}" char'
-        return None
+        char = forbidden_char(value, forbidden)
+        return None if char is None else f'collection name cannot contain "{char}" char'
 
     return rule
 
 
-collection_name = _name(_LOOSE_FORBIDDEN)
-new_collection_name = _name(_STRICT_FORBIDDEN)
+collection_name = _name(LOOSE_FORBIDDEN)
+new_collection_name = _name(STRICT_FORBIDDEN)
 
 
 def vector_name_violation(name: str) -> str | None:
     """Return why a dense or sparse vector cannot be called so; the empty name passes."""
     if len(name.encode()) > _VECTOR_NAME_BYTES_MAX:
         return f"vector name must be at most {_VECTOR_NAME_BYTES_MAX} bytes long"
-    for char in _STRICT_FORBIDDEN:
-        if char in name:
-            return f'vector name cannot contain "{char}" char'
-    return None
+    char = forbidden_char(name)
+    return None if char is None else f'vector name cannot contain "{char}" char'
 
 
 def _min_count(value: int) -> str | None:

@@ -12,17 +12,21 @@ from grpc import StatusCode
 from pointstore.core.errors import (
     AlreadyExistsError,
     BadRequestError,
+    CallCancelledError,
     ConversionError,
     CorruptionError,
     ForbiddenError,
     InferenceError,
     InsufficientStorageError,
+    MessageTooLargeError,
     NotFoundError,
     OperationTimeoutError,
+    OverloadedError,
     PointstoreError,
     QuarantinedError,
     QueryInferenceError,
     RateLimitedError,
+    ReadOnlyError,
     RequestError,
     StorageError,
     UnavailableError,
@@ -48,8 +52,12 @@ CODES: Final[Mapping[type[PointstoreError], StatusCode]] = {
     OperationTimeoutError: StatusCode.DEADLINE_EXCEEDED,
     RateLimitedError: StatusCode.RESOURCE_EXHAUSTED,
     InsufficientStorageError: StatusCode.RESOURCE_EXHAUSTED,
+    MessageTooLargeError: StatusCode.RESOURCE_EXHAUSTED,
+    OverloadedError: StatusCode.RESOURCE_EXHAUSTED,
+    CallCancelledError: StatusCode.CANCELLED,
     StorageError: StatusCode.INTERNAL,
     UnavailableError: StatusCode.UNAVAILABLE,
+    ReadOnlyError: StatusCode.UNAVAILABLE,
     CorruptionError: StatusCode.DATA_LOSS,
     QuarantinedError: StatusCode.DATA_LOSS,
 }
@@ -59,6 +67,11 @@ _INTERNAL_TEXTS: Final[Mapping[StatusCode, str]] = {
     StatusCode.UNAVAILABLE: "Service internal error: the store does not accept this request now, try again later",
     StatusCode.DATA_LOSS: "Service internal error: stored data failed its checks, the details are in the log",
 }
+
+_READ_ONLY: Final = (
+    "Service internal error: an input/output error of the disk; what it concerns takes no more writes until the server "
+    "is restarted, the details are in the log"
+)
 
 _QUARANTINED: Final = (
     "Service internal error: collection `{}` is quarantined, its stored data failed the checks of the last start; "
@@ -101,6 +114,8 @@ def status_of(error: PointstoreError) -> Status:
     code = code_of(type(error))
     if isinstance(error, QuarantinedError):
         return Status(code, clip(_QUARANTINED.format(error.collection)))
+    if isinstance(error, ReadOnlyError):
+        return Status(code, _READ_ONLY)
     if not isinstance(error, RequestError):
         return Status(code, _INTERNAL_TEXTS[code])
     return Status(code, clip(error.message), _metadata(error))

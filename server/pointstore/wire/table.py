@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pointstore.engine.engine import Engine
+    from pointstore.engine.snapshots import Snapshots
     from pointstore.wire.unary import Handler
 
 SERVICES: Final = ("qdrant.Qdrant", "qdrant.Collections", "qdrant.Points", "qdrant.Snapshots")
@@ -45,13 +46,13 @@ def method_paths() -> Iterator[str]:
             yield f"/{service}/{method.name}"
 
 
-def build_methods(engine: Engine) -> dict[str, Handler]:
+def build_methods(engine: Engine, snapshots: Snapshots) -> dict[str, Handler]:
     """Return the handlers of all methods; none of them raises anything but the transport's own abort."""
     served = {
         **service_methods(),
         **collection_methods(engine),
         **point_methods(engine),
-        **snapshot_methods(),
+        **snapshot_methods(snapshots),
     }
     handlers = {path: served.get(path) or _missing(path) for path in method_paths()}
     return {path: trimming(guarded(path, handler)) for path, handler in handlers.items()}

@@ -7,7 +7,7 @@ statuses, so that no handler does.
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
 
 import structlog
 from google.protobuf.message import DecodeError, Message
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     """One RPC: the request's bytes and the call's context to the reply's bytes."""
 
 _Request = TypeVar("_Request", bound=Message)
+
+_TOO_DEEP: Final = "MaxDepth"
+"""What the parser's error says beyond its nesting of messages; it has no class of its own."""
+
+_DEPTH_TEXT: Final = "a request may have 100 levels of messages, a filter in a filter and a list in a list are two"
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -70,7 +75,7 @@ def guarded(method: str, handler: Handler) -> Handler:
             status = status_of(error)
             _log.debug("refused", method=method, code=status.code.name, text=status.text)
         except DecodeError as error:
-            status = Status(StatusCode.INVALID_ARGUMENT, f"the request body of {method} cannot be decoded")
+            status = Status(StatusCode.INVALID_ARGUMENT, _undecodable(method, error))
             _log.debug("undecodable", method=method, error=str(error))
         except PointstoreError as error:
             status = status_of(error)
@@ -78,12 +83,19 @@ def guarded(method: str, handler: Handler) -> Handler:
         except Exception:  # noqa: BLE001  the only one: whatever goes wrong, the client gets a status and the log the cause
             status = UNEXPECTED
             _log.exception("unexpected error", method=method)
-        return _abort(context, status)
+        return abort(context, status)
 
     return guard
 
 
-def _abort(context: Any, status: Status) -> NoReturn:  # noqa: ANN401  grpc's abort is not typed as not returning
+def _undecodable(method: str, error: DecodeError) -> str:
+    if _TOO_DEEP in str(error):
+        return f"the request of {method} is nested too deeply: {_DEPTH_TEXT}"
+    return f"the request body of {method} cannot be decoded"
+
+
+def abort(context: Any, status: Status) -> NoReturn:  # noqa: ANN401  grpc's abort is not typed as not returning
+    """End a call with a status, by the exception that the transport wants."""
     if status.metadata:
         context.set_trailing_metadata(status.metadata)
     context.abort(status.code, status.text)

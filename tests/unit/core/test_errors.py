@@ -22,6 +22,9 @@ from pointstore.core.errors import PointstoreError, RequestError, StorageError, 
         (errors.QueryInferenceError, "Inference error: "),
         (errors.OperationTimeoutError, "Timeout: "),
         (errors.InsufficientStorageError, "Insufficient storage: "),
+        (errors.MessageTooLargeError, "Message too large: "),
+        (errors.OverloadedError, "Overloaded: "),
+        (errors.CallCancelledError, "Cancelled: "),
     ],
 )
 def test_prefix_of_a_request_error(kind: type[RequestError], prefix: str) -> None:

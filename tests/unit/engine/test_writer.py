@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pointstore.core.errors import InsufficientStorageError, NotFoundError, StorageError
+from pointstore.core import interruption
+from pointstore.core.errors import (
+    CallCancelledError,
+    InsufficientStorageError,
+    NotFoundError,
+    OperationTimeoutError,
+    StorageError,
+)
+from pointstore.core.interruption import Interruption
 from pointstore.core.payload import pack_payload
 from pointstore.core.update import ClearPayload, SetPayload, UpdateStatus
 from pointstore.engine import writer as writer_module
@@ -46,12 +55,25 @@ class _Group:
         with self._collection._transition() as transition:
             yield transition
 
-    def run(self, requests: list[tuple[Update, bool]], begin: Callable[..., object] | None = None) -> list[object]:
-        """Queue requests (update, wait) in order behind a first one; return their results or errors."""
+    def run(
+        self,
+        requests: list[tuple[Update, bool]],
+        begin: Callable[..., object] | None = None,
+        calls: dict[int, Interruption] | None = None,
+    ) -> list[object]:
+        """Queue requests (update, wait) in order behind a first one; return their results or errors.
+
+        Args:
+            requests: what to queue.
+            begin: opens the transactions.
+            calls: on whose behalf, by place.
+
+        """
         results: list[object] = [None] * len(requests)
         used = begin or self.begin
 
         def request(place: int, update: Update, wait: bool) -> None:  # noqa: FBT001
+            interruption.begin((calls or {}).get(place))
             try:
                 results[place] = self._writer.write([update], used, wait=wait)  # type: ignore[arg-type]
             except Exception as error:  # noqa: BLE001  looked at by the test
@@ -105,6 +127,20 @@ def test_a_refused_request_does_not_touch_the_others_of_its_group(collection: Co
     # Dropped silently, but it takes its number.
     assert results[3:] == [[3], [4]]
     assert contents(collection) == {"0": ({}, {}), "1": ({"a": 1}, {})}
+
+
+@pytest.mark.parametrize("leading", [0, 1])
+def test_a_request_whose_client_has_gone_is_not_begun(collection: Collection, leading: int) -> None:
+    """Whichever thread commits the group: its own call's end is nothing to the others."""
+    gone, late, alive = Interruption(), Interruption(time.monotonic() - 1), Interruption(time.monotonic() + 60)
+    gone.cancel()
+    group = _Group(collection)
+    calls = {leading: gone, 1 - leading: alive, 2: late}
+    results = group.run([(upsert((n, {}, {})), n != 2) for n in range(1, 4)], calls=calls)
+    assert isinstance(results[leading], CallCancelledError)
+    assert isinstance(results[2], OperationTimeoutError)
+    assert results[1 - leading] == [2]
+    assert list(contents(collection)) == ["0", str(2 - leading)]
 
 
 def test_a_failing_transaction_is_repeated_request_by_request(collection: Collection) -> None:

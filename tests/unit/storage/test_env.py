@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import lmdb
 import pytest
 
-from pointstore.core.errors import InsufficientStorageError, StorageError, UnavailableError
+from pointstore.core.errors import InsufficientStorageError, ReadOnlyError, StorageError
 from pointstore.storage import env as env_module
 from pointstore.storage.env import Environment, sync_directory
+from pointstore.storage.poison import MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,21 +112,24 @@ def _set_free_bytes(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=free // 4096, f_frsize=4096))
 
 
-def test_an_input_output_error_poisons_until_reopened(
+def test_an_input_output_error_poisons_until_a_start(
     environment: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     _put(environment, b"k", b"v")
     _set_free_bytes(monkeypatch, 1 << 30)
     with monkeypatch.context() as patch:
         _fail_commits(environment, patch, lmdb.Error("mdb_txn_commit: Input/output error"))
-        with pytest.raises(UnavailableError, match="refuses writes until restarted"):
+        with pytest.raises(ReadOnlyError, match="Input/output error"):
             _put(environment, b"k", b"lost")
     # The disk works again, but what the failed sync left behind is unknown.
-    with pytest.raises(UnavailableError, match="refuses writes until restarted"):
+    with pytest.raises(ReadOnlyError, match="takes no writes after an I/O error"):
         _put(environment, b"k", b"w")
     assert _get(environment, b"k") == b"v"
     environment.close()
     again = Environment(tmp_path / "env", _MAP_SIZE, ("one", "two"))
+    with pytest.raises(ReadOnlyError, match="takes no writes after an I/O error"):
+        _put(again, b"k", b"w")
+    MARKS.clear()
     _put(again, b"k", b"w")
     assert _get(again, b"k") == b"w"
     again.close()
@@ -150,6 +154,42 @@ def test_a_full_disk_refuses_without_poison(
             _put(environment, b"k", b"v")
     _put(environment, b"k", b"v")
     assert _get(environment, b"k") == b"v"
+
+
+def test_an_error_in_another_process_refuses_what_was_committed_since(environment: Environment, tmp_path: Path) -> None:
+    def marked_meanwhile() -> None:
+        with environment.write() as txn:
+            txn.put(b"k", b"v", db=environment.database("one"))
+            MARKS.add(tmp_path)
+
+    with pytest.raises(ReadOnlyError):
+        marked_meanwhile()
+    MARKS.clear()
+
+
+def test_a_full_disk_leaves_blocks_for_what_frees_space(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with environment.write() as txn:
+        environment.reserve()
+        txn.put(b"k", b"v", db=environment.database("one"))
+    data = environment.path / "data.mdb"
+    assert data.stat().st_blocks * 512 > 1 << 18
+    sizes: list[int] = []
+
+    def full(_: int, __: int, size: int) -> None:
+        sizes.append(size)
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with environment.write() as txn:
+        environment.reserve()
+        txn.put(b"k", bytes(100_000), db=environment.database("one"))
+    with pytest.raises(InsufficientStorageError, match="No space left"), environment.write() as txn:
+        environment.reserve()
+    assert sizes[-1] > 1 << 18
+    with environment.write() as txn:
+        txn.delete(b"k", db=environment.database("one"))
 
 
 def test_other_failures_are_storage_errors(environment: Environment) -> None:

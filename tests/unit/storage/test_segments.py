@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pointstore.core.errors import CorruptionError
+from pointstore.core.errors import CorruptionError, InsufficientStorageError, ReadOnlyError
 from pointstore.core.schema import Distance
 from pointstore.core.space import Space
+from pointstore.storage.poison import MARKS
 from pointstore.storage.segments import (
     INDEX_FILE,
     ROWS_FILE,
@@ -109,9 +110,27 @@ def test_failed_index_leaves_nothing(tmp_path: Path) -> None:
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InsufficientStorageError, match="No space"):
         written(tmp_path, IndexSource("hnsw-fp16", 16, 100, fail))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_sync_of_the_last_step_leaves_nothing_and_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = os.fsync
+
+    def failing(descriptor: int) -> None:
+        if any(path.name[0] != "." for path in tmp_path.iterdir()):
+            raise OSError(5, "Input/output error")
+        original(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(ReadOnlyError):
+        written(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert MARKS.has(tmp_path.parent)
+    MARKS.clear()
 
 
 def test_dropped_collection_is_not_created_again(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from grpc import StatusCode
 
 from pointstore.engine.engine import Engine
+from pointstore.engine.snapshots import Snapshots
 from pointstore.wire.service import TITLE
 from pointstore.wire.table import build_methods, method_paths
 from qdrant_grpc import (
@@ -16,7 +17,6 @@ from qdrant_grpc import (
     qdrant_pb2,
     snapshots_service_pb2,
 )
-from qdrant_grpc import snapshots_service_pb2 as snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ class Context:
 @pytest.fixture
 def call(tmp_path: Path) -> Iterator[Callable[[str, Message | bytes], bytes]]:
     engine = Engine(tmp_path / "data", map_size=1 << 26, catalog_map_size=1 << 24)
-    methods = build_methods(engine)
+    methods = build_methods(engine, Snapshots(engine, tmp_path / "snapshots", "0.0.0"))
 
     def run(path: str, request: Message | bytes) -> bytes:
         body = request if isinstance(request, bytes) else request.SerializeToString()
@@ -63,7 +63,7 @@ def test_paths_are_those_of_the_descriptors(tmp_path: Path) -> None:
         for method in service.methods
     }
     assert len(expected) == 51
-    assert build_methods(engine).keys() == expected
+    assert build_methods(engine, Snapshots(engine, tmp_path / "snapshots", "0.0.0")).keys() == expected
     engine.close()
 
 
@@ -83,36 +83,3 @@ def test_health_check(call: Callable[[str, bytes], bytes]) -> None:
     assert (major, patch.isdigit()) == ("1", True)
     assert int(minor) in {19, 20}
     assert not reply.HasField("commit")
-
-
-@pytest.mark.parametrize(
-    ("method", "request_", "bad", "field"),
-    [
-        ("Create", snapshots.CreateSnapshotRequest(collection_name="a"), b"", "collection_name"),
-        ("List", snapshots.ListSnapshotsRequest(collection_name="a"), b"", "collection_name"),
-        (
-            "Delete",
-            snapshots.DeleteSnapshotRequest(collection_name="a", snapshot_name="b"),
-            snapshots.DeleteSnapshotRequest(collection_name="a").SerializeToString(),
-            "snapshot_name",
-        ),
-        ("CreateFull", snapshots.CreateFullSnapshotRequest(), None, ""),
-        ("ListFull", snapshots.ListFullSnapshotsRequest(), None, ""),
-        ("DeleteFull", snapshots.DeleteFullSnapshotRequest(snapshot_name="b"), b"", "snapshot_name"),
-    ],
-)
-def test_snapshots_are_refused_after_validation(
-    call: Callable[[str, Message | bytes], bytes], method: str, request_: Message, bad: bytes | None, field: str
-) -> None:
-    path = f"/qdrant.Snapshots/{method}"
-    with pytest.raises(Ended) as ended:
-        call(path, request_)
-    code, text = ended.value.args
-    assert code is StatusCode.UNIMPLEMENTED
-    assert "snapshots" in text
-    if bad is not None:
-        with pytest.raises(Ended) as ended:
-            call(path, bad)
-        code, text = ended.value.args
-        assert code is StatusCode.INVALID_ARGUMENT
-        assert text.startswith(f"Validation error in body: [{field}: ")

@@ -1,0 +1,80 @@
+"""How much memory this process has in use, as its allocator counts it, and giving back what it has not.
+
+What is in use is not the resident size: an allocator keeps pages that were freed. With an arena for each few threads,
+as glibc has them, each keeps what its busiest moment needed (measured: docs/adr/0012-admission.md).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+_FIELDS: Final = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keep")
+_PAGES: Final = Path("/proc/self/statm")
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_M_ARENA_MAX: Final = -8
+_ARENAS: Final = 2
+
+
+class _Mallinfo2(ctypes.Structure):
+    """The result of glibc's mallinfo2(3)."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in _FIELDS]
+
+    uordblks: int
+    hblkhd: int
+
+
+_libc: Final = ctypes.CDLL(None)
+_mallinfo2: Callable[[], _Mallinfo2] | None = getattr(_libc, "mallinfo2", None)
+if _mallinfo2 is not None:
+    _mallinfo2.restype = _Mallinfo2  # type: ignore[attr-defined]
+
+
+def used_bytes() -> int:
+    """Return the bytes in use; without glibc the resident ones, which shrink late."""
+    if _mallinfo2 is None:
+        return resident_bytes()
+    info = _mallinfo2()
+    return info.uordblks + info.hblkhd
+
+
+def resident_bytes() -> int:
+    """Return the resident bytes that belong to no file."""
+    _, resident, shared, *_ = _PAGES.read_text().split()
+    return (int(resident) - int(shared)) * _PAGE_BYTES
+
+
+def share_arenas() -> None:
+    """Let all threads allocate from few arenas; to be called before there are threads."""
+    if _mallinfo2 is not None:
+        _libc.mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+class Surplus:
+    """What the allocator keeps besides what is in use.
+
+    Args:
+        bound: bytes by which it may grow until it is given back.
+    """
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._least = self._now()
+
+    def give_back(self) -> bool:
+        """Give free pages back to the system if they have become many; tell whether there was a reason to."""
+        surplus = self._now()
+        if _mallinfo2 is None or surplus <= self._least + self._bound:
+            self._least = min(self._least, surplus)
+            return False
+        _libc.malloc_trim(0)
+        self._least = self._now()
+        return True
+
+    @staticmethod
+    def _now() -> int:
+        return resident_bytes() - used_bytes()

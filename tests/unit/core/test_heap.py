@@ -1,0 +1,40 @@
+"""Memory in use."""
+
+from __future__ import annotations
+
+import pytest
+
+from pointstore.core import heap
+
+_BYTES = 64 << 20
+
+
+def test_what_is_taken_is_seen_and_what_is_freed_too() -> None:
+    before = heap.used_bytes()
+    taken = bytearray(_BYTES)
+    during = heap.used_bytes()
+    del taken
+    assert during - before > _BYTES // 2
+    assert during - heap.used_bytes() > _BYTES // 2
+
+
+def test_what_the_allocator_keeps_is_given_back() -> None:
+    surplus = heap.Surplus(_BYTES // 4)
+    assert not surplus.give_back()
+    # Small enough to come from an arena; the last one keeps its top from being given back without being asked.
+    pieces = [b"x" * 10_000 for _ in range(_BYTES // 10_000)]
+    last = pieces[-1]
+    before = heap.resident_bytes()
+    del pieces
+    assert surplus.give_back()
+    assert before - heap.resident_bytes() > _BYTES // 2
+    assert not surplus.give_back()
+    assert len(last) == 10_000
+
+
+def test_resident_memory_stands_in_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "_mallinfo2", None)
+    before = heap.used_bytes()
+    taken = b"x" * _BYTES
+    assert heap.used_bytes() - before > _BYTES // 2
+    assert len(taken) == _BYTES
