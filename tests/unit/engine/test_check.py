@@ -20,7 +20,9 @@ from pointstore.storage import keys
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.fields import WRITTEN
 from pointstore.storage.log import LmdbLog
+from pointstore.storage.pages import PageFile
 from pointstore.storage.points import pack_point, pack_slot
+from pointstore.storage.survey import newest
 from tests.building import MAP_SIZE, dense, multi, pid, running_engine, seal, sparse, upsert, write
 
 if TYPE_CHECKING:
@@ -249,8 +251,10 @@ def test_leftovers_are_noted_and_removed_by_a_repair(data_dir: Path) -> None:
 def test_damaged_pages_are_named_and_the_rest_is_left_alone(data_dir: Path) -> None:
     file = _directory(data_dir) / "store" / "data.mdb"
     content = bytearray(file.read_bytes())
-    # A page that calls itself another one.
-    content[-4096] ^= 1
+    pages = PageFile(file.parent)
+    # The root of all databases calls itself another page.
+    content[newest(pages).main.root * pages.page_size] ^= 1
+    pages.close()
     file.write_bytes(content)
     report = _check(data_dir, repair=True)
     assert not report.clean
