@@ -1,7 +1,7 @@
 """R5: file systems of 3 to 64 MB, filled to the last block: told so, readable, deletable, and useful again with room.
 
-Each round, on a file system of its own: fill until writes are refused, read, delete, fill again, let something else take
-every block that is left, delete points and drop a collection all the same, start again, and go on writing.
+Each round, on a file system of its own: fill until writes are refused, read, delete, fill again, let something else
+take every block that is left, delete points and drop a collection all the same, start again, and go on writing.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Collection:
         """Write points, ever smaller ones, until each size is refused; return how many were written."""
         written = 0
         for size in sizes:
-            with pytest.raises(grpc.RpcError) as refused:
+            with pytest.raises(grpc.RpcError) as refused:  # noqa: PT012  whichever call it is
                 while True:
                     self.put(size)
                     written += 1
