@@ -24,6 +24,7 @@ from pointstore.core.errors import (
     collection_not_found,
 )
 from pointstore.core.failpoint import visit
+from pointstore.core.interruption import check
 from pointstore.storage.archive import ArchivedCollection, Manifest, write_archive
 from pointstore.storage.faults import space_errors
 from pointstore.storage.layout import CAPTURES, COLLECTIONS, RESTORES
@@ -40,10 +41,6 @@ WAITING_MAX = 4
 """Snapshots that one process makes or lets wait; each holds one of its threads."""
 _RETRY_S = 5
 _ROUNDS = 20
-
-
-def go_on() -> None:
-    """Let the work go on, whatever happens."""
 
 
 def remove_leftovers(data_dir: Path, snapshots_dir: Path) -> list[str]:
@@ -74,12 +71,13 @@ class Snapshots:
         self._captures = engine.data_dir / CAPTURES
         self._slots = threading.BoundedSemaphore(WAITING_MAX)
 
-    def create(self, name: str, proceed: Callable[[], None] = go_on) -> SnapshotInfo:
+    def create(self, name: str, proceed: Callable[[], None] = check) -> SnapshotInfo:
         """Make a snapshot of a collection, given by name or alias; every operation completed before is in it.
 
         Args:
             name: of the collection.
-            proceed: called again and again; may raise to end the work, which leaves nothing behind.
+            proceed: called again and again; may raise to end the work, which leaves nothing behind. By default the work
+                ends with the call of this thread.
 
         Raises:
             NotFoundError: there is no such collection.
@@ -87,6 +85,7 @@ class Snapshots:
             CorruptionError: a file of it is damaged.
             RateLimitedError: too many snapshots are waited for.
             InsufficientStorageError: disk full.
+            CallCancelledError, OperationTimeoutError: the call is over.
         """
         real = self._real_name(name)
         uid = self._engine.names().collections[real]
@@ -99,12 +98,13 @@ class Snapshots:
             content = _Content("collection", [(real, captured)], aliases, work)
             return self._publish(self._files.of_collection(real), f"-{self._engine.peer_id}", content, proceed)
 
-    def create_full(self, proceed: Callable[[], None] = go_on) -> SnapshotInfo:
+    def create_full(self, proceed: Callable[[], None] = check) -> SnapshotInfo:
         """Make a snapshot of all collections and aliases; every operation completed before is in it.
 
         Raises:
             QuarantinedError: a collection must not be used; the text names it.
-            CorruptionError, RateLimitedError, InsufficientStorageError: as for one collection.
+            CorruptionError, RateLimitedError, InsufficientStorageError, CallCancelledError, OperationTimeoutError: as
+                for one collection.
         """
         with self._work(proceed) as work:
             names, captured = self._capture_all(work, proceed)

@@ -54,6 +54,10 @@ def filled(engine: Engine) -> Collection:
     return found
 
 
+def go_on() -> None:
+    """Let the work go on."""
+
+
 def read(tmp_path: Path, pattern: str = "**/*.snapshot") -> Manifest:
     """Read the only snapshot."""
     (path,) = (tmp_path / "snapshots").glob(pattern)
@@ -271,7 +275,7 @@ def test_a_full_disk_while_the_store_is_copied(
 
 
 def test_no_more_wait_than_a_few(snapshots: Snapshots, filled: Collection) -> None:
-    with snapshots._files.turn(making.go_on):
+    with snapshots._files.turn(go_on):
         ended = threading.Event()
         errors: list[BaseException] = []
 
