@@ -154,15 +154,22 @@ class Server:
         return self.process.wait(STOP_TIMEOUT_S)
 
     def kill9(self) -> None:
-        """Kill every process of the server at once, as the out-of-memory killer or a power cut would."""
+        """Kill every process of the server at once, as the out-of-memory killer would."""
+        self.kill_all()
+        self.wait_for_release()
+
+    def kill_all(self) -> None:
+        """Kill every process of the server at once and wait for their end, without a look at the data directory."""
+        killed: list[int] = []
         if self.process.poll() is None:
             # Held still, so that it starts no child between the look at its children and their end.
             os.kill(self.pid, signal.SIGSTOP)
-            for pid in [*self.child_pids().values(), self.pid]:
+            killed = [*self.child_pids().values(), self.pid]
+            for pid in killed:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         self.process.wait(STOP_TIMEOUT_S)
-        self.wait_for_release()
+        wait_until(lambda: not any(map(is_alive, killed)), "the children are dead", STOP_TIMEOUT_S)
 
     def kill_supervisor(self) -> None:
         """Kill the supervisor alone; its children are left to notice."""

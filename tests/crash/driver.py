@@ -103,6 +103,8 @@ class Writer(threading.Thread):
         self.calls: list[Call] = []
         self.numbers: list[int] = []
         self.lost = 0
+        self.ends_when_lost = False
+        """End with the first lost call; otherwise find out what became of it as soon as the server answers."""
         self._address = address
         self._collection = collection
         rng = random.Random(seed * 1000 + number)
@@ -140,6 +142,8 @@ class Writer(threading.Thread):
             with channel_to(self._address) as channel:
                 stub = PointsStub(channel)
                 while not self._stopping.is_set():
+                    if self._possible and self.ends_when_lost:
+                        return
                     if self._possible:
                         self._settle(stub, wait=False)
                     else:

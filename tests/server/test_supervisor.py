@@ -15,6 +15,9 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from pointstore.config import usable_cores
 from pointstore.supervisor import RestartPolicy
+from qdrant_grpc import collections_pb2, points_pb2
+from qdrant_grpc.collections_service_pb2_grpc import CollectionsStub
+from qdrant_grpc.points_service_pb2_grpc import PointsStub
 from tests.conftest import is_alive, server_environment, wait_until
 
 if TYPE_CHECKING:
@@ -99,16 +102,24 @@ def test_second_server_on_the_data_directory_is_refused(server: Server) -> None:
     assert (ended.returncode, ended.stderr) == (1, text)
 
 
-def test_data_directory_stays_locked_while_an_orphaned_worker_lives(server: Server) -> None:
-    frozen = server.worker_pids()[0]
-    os.kill(frozen, signal.SIGSTOP)
-    try:
+def test_data_directory_stays_locked_while_an_orphaned_worker_lives(start_server: Callable[..., Server]) -> None:
+    # A write that takes its time keeps its worker in the drain; a stopped process would not do, since the kernel
+    # hangs up on and continues stopped groups whose parent dies.
+    server = start_server(POINTSTORE_FAILPOINTS="write.finished=pause:6", POINTSTORE__GRACE_S="40")
+    with grpc.insecure_channel(server.address) as channel:
+        request = collections_pb2.CreateCollection(collection_name="slow")
+        assert CollectionsStub(channel).Create(request, timeout=60).result
+        put = points_pb2.UpsertPoints(collection_name="slow", wait=True)
+        put.points.add().id.num = 1
+        put.points[0].vectors.vectors.SetInParent()
+        writing = PointsStub(channel).Upsert.future(put, timeout=60)
+        time.sleep(1)
         server.kill_supervisor()
         ended = pointstore("serve", "--port", "0", "--data-dir", str(server.data_dir))
+        assert not writing.done()
         assert ended.returncode == 1
         assert "is in use by another server" in ended.stderr
-    finally:
-        os.kill(frozen, signal.SIGCONT)
+        assert writing.result().result.status == points_pb2.UpdateStatus.Completed
     server.wait_for_release()
 
 

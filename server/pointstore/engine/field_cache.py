@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from pointstore.core.filter import Condition
+from pointstore.index import slots as slot_sets
 from pointstore.index.field import FieldEntries
 from pointstore.index.slots import Bits
 from pointstore.storage.collection import CollectionStore
@@ -17,6 +18,7 @@ from pointstore.storage.env import Txn
 
 _BLOCKS_AT_A_TIME = 4096
 _CONDITION_BYTES_MAX = 64 << 20
+_DEAD_SLOTS = 4096
 
 
 class FieldCache:
@@ -38,13 +40,14 @@ class FieldCache:
         """Return the cache of the next snapshot."""
         return FieldCache({**self._older, **self._entries})
 
-    def entries(self, store: CollectionStore, txn: Txn, number: int) -> FieldEntries:
+    def entries(self, store: CollectionStore, txn: Txn, number: int, live: Bits) -> FieldEntries:
         """Return the entries of an index as of the snapshot.
 
         Args:
             store: the collection's databases.
             txn: a read transaction of the snapshot's version.
             number: the index.
+            live: the points of the snapshot.
         """
         found = self._entries.get(number)
         if found is not None:
@@ -53,6 +56,9 @@ class FieldCache:
             found = self._entries.get(number)
             if found is None:
                 found = _continued(store, txn, number, self._older.get(number, FieldEntries()))
+                if found.covered > _DEAD_SLOTS and found.covered > 2 * slot_sets.popcount(live):
+                    # What is stored is compacted by the optimizer; a process that lives long has to do it as well.
+                    found = found.only_live(live)
                 self._entries[number] = found
         return found
 

@@ -91,7 +91,8 @@ class FieldLookup:
 
     def entries(self, index: FieldIndex) -> FieldEntries:
         """Return the entries of an index as of the view."""
-        return self._view.snapshot.cache.entries(self._view.store, self._view.txn, index.number)
+        snapshot = self._view.snapshot
+        return snapshot.cache.entries(self._view.store, self._view.txn, index.number, snapshot.live)
 
     def points(self, index: FieldIndex) -> int:
         """Count the live points that hold at least one value of an index."""

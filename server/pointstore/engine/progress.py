@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pointstore.core.errors import CorruptionError, StorageError
@@ -49,7 +50,9 @@ class Progress:
         if step == self._fatal:
             msg = f"checking {directory} ended the process with {self._after}"
             raise CorruptionError(msg)
-        self._note.write_text(step, encoding="utf-8")
+        # On a full disk the check goes on without its note: a server must be able to start there.
+        with suppress(OSError):
+            self._note.write_text(step, encoding="utf-8")
         size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
         self._limit(STEP_S + size // _BYTES_A_SECOND)
 

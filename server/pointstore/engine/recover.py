@@ -15,6 +15,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -90,7 +91,10 @@ def recover(  # noqa: PLR0913  settings
 def quarantine(path: Path, reason: str) -> None:
     """Mark a collection as not to be used."""
     path.mkdir(exist_ok=True)
-    (path / QUARANTINE).write_text(reason, encoding="utf-8")
+    (path / QUARANTINE).touch()
+    # The mark itself is what counts; its text finds no room on a full disk.
+    with suppress(OSError):
+        (path / QUARANTINE).write_text(reason, encoding="utf-8")
 
 
 def _names(path: Path, root: Path, map_size: int, progress: Progress) -> dict[str, str]:

@@ -105,6 +105,16 @@ class FieldEntries:
             newest = FieldChunk(merge_blocks([_unmasked(older), newest.block]))
         return FieldEntries((*layers, _Layer(newest, None)), through)
 
+    @property
+    def covered(self) -> int:
+        """How many slots there are entries for, those of dead points and of masked chunks included."""
+        return sum(len(layer.chunk) for layer in self.layers)
+
+    def only_live(self, live: Bits) -> FieldEntries:
+        """Return the entries of the slots in the set alone; a slot that died never comes back."""
+        kept = only_live(self.whole(), live)
+        return FieldEntries((_Layer(FieldChunk(kept), None),) if len(kept.slots) else (), self.through)
+
     def matching(self, room: int, pick: Pick) -> Bits:
         """Return the chosen slots as a set.
 

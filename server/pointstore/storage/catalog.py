@@ -76,8 +76,6 @@ class Catalog:
             grows: something is added: refused when the disk is full, so that dropping stays possible.
         """
         with self._environment.write() as txn:
-            if grows:
-                self._environment.reserve()
             names = self._load(txn, self._number(txn, _VERSION))
             before = Names(names.version, dict(names.collections), dict(names.aliases))
             yield names
@@ -86,6 +84,8 @@ class Catalog:
             self._replace(txn, self._collections, before.collections, names.collections)
             self._replace(txn, self._aliases, before.aliases, names.aliases)
             self._put_number(txn, _VERSION, names.version + 1)
+            if grows:
+                self._environment.reserve(txn)
 
     def announce(self) -> None:
         """Give the catalog a new version, so that every process looks at its collections anew."""

@@ -70,7 +70,7 @@ class CollectionStore:
         """
         if self._environment.used_bytes(txn) > self._quota:
             raise map_full()
-        self._environment.reserve()
+        self._environment.reserve(txn)
 
     def write(self) -> AbstractContextManager[Txn]:
         """Begin the write transaction."""

@@ -5,9 +5,9 @@ of a commit marks the environment for all processes (`storage/poison.py`), since
 pages may be gone; only a start clears it. An environment must not be opened twice in a process nor carried across a
 fork.
 
-Behind the end of the data file lie blocks that only transactions get which free space: those that store more call
-`reserve` first, and are refused when the disk has none left to put there. So on a full disk points can be deleted and
-collections dropped.
+A data file has blocks to spare that only transactions get which free space: those that store more call `reserve` at
+their end, and are refused when the disk has none left for it. So on a full disk points can be deleted and collections
+dropped.
 """
 
 from __future__ import annotations
@@ -180,17 +180,20 @@ class Environment:
         # Or between its failure and the mark, which is no reason to trust what was committed on top of it.
         self._check_marks()
 
-    def reserve(self) -> None:
-        """Make sure, in a write transaction that stores more, that blocks are left for those that free space.
+    def reserve(self, txn: Txn) -> None:
+        """Make sure, at the end of a write transaction that stores more, that blocks are left for what frees space.
+
+        They are free pages of the file, or lie behind its end.
 
         Raises:
             InsufficientStorageError: the disk has none.
             UnavailableError: the disk refuses.
         """
         end = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
-        if self._allocated >= end + _RESERVE_BYTES:
+        needed = self.used_bytes(txn) + _RESERVE_BYTES
+        if max(end, self._allocated) >= needed:
             return
-        needed, ahead = end + _RESERVE_BYTES, min(_AHEAD_BYTES_MIN + end // _AHEAD_SHARE, _AHEAD_BYTES_MAX)
+        ahead = min(_AHEAD_BYTES_MIN + end // _AHEAD_SHARE, _AHEAD_BYTES_MAX)
         # Missing when the collection is dropped while its last requests run.
         with suppress(FileNotFoundError), translated(self.path, synced=self.path.parent):
             try:

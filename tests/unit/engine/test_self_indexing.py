@@ -11,8 +11,9 @@ from pointstore.core.filter import Field, Filter, MatchKeyword
 from pointstore.core.path import parse_path
 from pointstore.core.payload import pack_payload
 from pointstore.core.schema import CollectionConfig
-from pointstore.core.update import Upsert
-from pointstore.engine import backfill
+from pointstore.core.update import DeletePoints, Upsert
+from pointstore.engine import backfill, field_cache
+from pointstore.engine.field_lookup import FieldLookup
 from tests.building import pid, running_engine
 
 if TYPE_CHECKING:
@@ -77,3 +78,18 @@ def test_use_keeps_it(collection: Collection, monkeypatch: pytest.MonkeyPatch) -
     collection.count(_RED)
     collection.upkeep.drop_unused()
     assert raw_kinds(collection) == [RawKind.VALUES]
+
+
+def test_memory_holds_no_more_dead_slots_than_live_ones(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that lives long reads only what is new of an index: it must forget by itself what has died."""
+    monkeypatch.setattr(field_cache, "_DEAD_SLOTS", 100)
+    for _ in range(20):
+        fill(collection, 300)
+        assert collection.count(_RED) == 100
+        with collection.view() as view:
+            (index,) = view.snapshot.fields.indexes
+            assert FieldLookup(view).entries(index).covered <= 600
+    collection.write([DeletePoints(tuple(map(pid, range(300))))], wait=True, timeout_s=None)
+    assert collection.count(_RED) == 0

@@ -167,29 +167,31 @@ def test_an_error_in_another_process_refuses_what_was_committed_since(environmen
     MARKS.clear()
 
 
+def _add(environment: Environment, key: bytes, size: int) -> None:
+    with environment.write() as txn:
+        txn.put(key, bytes(size), db=environment.database("one"))
+        environment.reserve(txn)
+
+
 def test_a_full_disk_leaves_blocks_for_what_frees_space(
     environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with environment.write() as txn:
-        environment.reserve()
-        txn.put(b"k", b"v", db=environment.database("one"))
+    _add(environment, b"k", 1)
     data = environment.path / "data.mdb"
     assert data.stat().st_blocks * 512 > 1 << 18
-    sizes: list[int] = []
 
-    def full(_: int, __: int, size: int) -> None:
-        sizes.append(size)
+    def full(*_: int) -> None:
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
+    _add(environment, b"small", 10_000)
+    with pytest.raises(InsufficientStorageError, match="No space left"):
+        _add(environment, b"large", 100_000)
+    assert _get(environment, b"large") is None
     with environment.write() as txn:
-        environment.reserve()
-        txn.put(b"k", bytes(100_000), db=environment.database("one"))
-    with pytest.raises(InsufficientStorageError, match="No space left"), environment.write() as txn:
-        environment.reserve()
-    assert sizes[-1] > 1 << 18
-    with environment.write() as txn:
-        txn.delete(b"k", db=environment.database("one"))
+        txn.delete(b"small", db=environment.database("one"))
+    # What was freed can be used again without another block of the disk.
+    _add(environment, b"again", 10_000)
 
 
 def test_other_failures_are_storage_errors(environment: Environment) -> None:
