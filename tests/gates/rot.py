@@ -69,6 +69,11 @@ if TYPE_CHECKING:
 
 POINTS: Final = 160
 CITIES: Final = ("Berlin", "London", "Moscow", "Paris")
+COUNTS: Final = {
+    "everything": POINTS - len(range(0, POINTS, 11)) + len(set(range(1, POINTS, 13)) & set(range(0, POINTS, 11))),
+    "small": 10,
+}
+"""Points by collection."""
 _DIM = 8
 _CATALOG = "(catalog)"
 

@@ -12,16 +12,23 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from grpc import RpcError, StatusCode
 
 from pointstore.core.errors import StorageError
 from pointstore.engine.apart import Apart, DiedError
+from qdrant_grpc import points_pb2
+from qdrant_grpc.points_service_pb2_grpc import PointsStub
+from tests.crash.driver import TIMEOUT_S, channel_to
 from tests.gates import rot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.conftest import Server
     from tests.gates.conftest import Budget
+
+    Start = Callable[..., Server]
 
 _STEP_S = 100.0
 _DEATHS_MAX = 4
@@ -127,6 +134,41 @@ def test_damage_is_never_believed(pristine: Path, apart: Apart, budget: Budget) 
     budget.report(f"{seen.total()} damages: {', '.join(f'{count} {what}' for what, count in seen.most_common())}")
     assert not wrong
     assert seen.total() > budget.size // 10
+
+
+@pytest.mark.gate("R7", size=2)
+def test_a_server_serves_what_is_whole(pristine: Path, start_server: Start, budget: Budget) -> None:
+    """The same with whole servers, at a fiftieth of the size where more is asked for."""
+    rng = random.Random(budget.seed)
+    seen: Counter[str] = Counter()
+    for number in range(max(2, budget.size // 50)):
+        if budget.spent():
+            break
+        directory = pristine.parent / f"served-{number}"
+        shutil.copytree(pristine, directory)
+        what = rot.damage(rng, directory)
+        try:
+            server = start_server(directory.name, workers=1)
+        except pytest.fail.Exception as refusal:
+            seen["refused" if f"the catalog {directory}" in str(refusal) else what] += 1
+            continue
+        told = {name: _count(server.address, name) for name in rot.COUNTS}
+        assert all(found in {rot.COUNTS[name], StatusCode.DATA_LOSS} for name, found in told.items()), (what, told)
+        seen["same" if told == rot.COUNTS else "detected"] += 1
+        assert "child died" not in server.log, what
+        assert server.terminate() == 0
+        shutil.rmtree(directory)
+    budget.report(f"servers on {seen.total()} damages: {', '.join(f'{n} {what}' for what, n in seen.items())}")
+    assert seen.keys() <= {"refused", "same", "detected"}, "a start failed for no reason that it told"
+
+
+def _count(address: str, name: str) -> int | StatusCode:
+    with channel_to(address) as channel:
+        request = points_pb2.CountPoints(collection_name=name, exact=True)
+        try:
+            return PointsStub(channel).Count(request, timeout=TIMEOUT_S).result.count
+        except RpcError as error:
+            return error.code()
 
 
 @pytest.mark.gate("R7", size=_CONTROL_ROUNDS)
