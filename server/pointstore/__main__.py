@@ -1,4 +1,4 @@
-"""The command line: `pointstore serve`, `restore`, `version`, and the hidden commands of the child processes.
+"""The command line: `pointstore serve`, `restore`, `check`, `version`, and the hidden commands of the child processes.
 
 What a command needs is imported in it: the supervisor must never load grpc or the engine.
 """
@@ -25,6 +25,9 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_USAGE: Final = 2
+"""Exit status of a command that could not do its work."""
+
 _ControlFd = Annotated[int, typer.Option(help="Pipe whose end means that the supervisor is gone.")]
 _ReadyFd = Annotated[int, typer.Option(help="Pipe that takes the ready line.")]
 _After = Annotated[str | None, typer.Option(help="What ended the process that tried this before.")]
@@ -45,6 +48,33 @@ def serve(
     settings = _load_settings(config, host=host, port=port, data_dir=data_dir, workers=workers)
     configure_logs(role="supervisor", level=settings.log_level, as_json=settings.log_json)
     raise typer.Exit(Supervisor(settings).run())
+
+
+@app.command()
+def check(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A data directory that no server uses.")],
+    *,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make indexes and counters again, remove leftovers.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Verify a data directory. Exit status 0: nothing is damaged; 1: something is; 2: it cannot be checked."""
+    import json
+
+    from pointstore.claims import ClaimRefusedError, DataDirClaim
+
+    configure_logs(role="check", level="error", as_json=as_json)
+    try:
+        claim = DataDirClaim.hold(directory)
+    except ClaimRefusedError as refusal:
+        _refuse(str(refusal), _USAGE)
+    from pointstore.engine.check import check as check_directory
+
+    report = check_directory(directory, map_size=Settings().map_size, repair=repair)
+    claim.release()
+    typer.echo(json.dumps(report.as_json(), indent=2) if as_json else "\n".join(report.lines()))
+    raise typer.Exit(0 if report.clean else 1)
 
 
 @app.command()
@@ -149,7 +179,7 @@ def recheck(
     from pointstore.core.errors import StorageError
 
     try:
-        run_recheck(settings, after=after)
+        raise typer.Exit(run_recheck(settings, after=after))
     except StorageError as error:
         _refuse(error.message)
 
@@ -195,10 +225,10 @@ def _child_settings(role: str) -> Settings:
     return settings
 
 
-def _refuse(reason: str) -> NoReturn:
+def _refuse(reason: str, status: int = 1) -> NoReturn:
     """End the program with a reason on standard error."""
     sys.stderr.write(f"pointstore: {reason}\n")
-    raise typer.Exit(1)
+    raise typer.Exit(status)
 
 
 if __name__ == "__main__":

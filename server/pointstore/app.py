@@ -18,7 +18,7 @@ import structlog
 
 from pointstore import __version__
 from pointstore.core.heap import share_arenas
-from pointstore.supervisor import DRAIN_MARGIN_S, READY_LINE
+from pointstore.supervisor import DAMAGE_FOUND, DRAIN_MARGIN_S, READY_LINE
 from pointstore.wire.admission import Admission, Credits
 from pointstore.wire.call_pool import CallPool, CallTable
 from pointstore.wire.health import HealthService
@@ -184,8 +184,8 @@ def run_recovery(settings: Settings, *, after: str | None) -> None:
     )
 
 
-def run_recheck(settings: Settings, *, after: str | None) -> None:
-    """Look for the damage that ended another process, while the rest serves.
+def run_recheck(settings: Settings, *, after: str | None) -> int:
+    """Look for the damage that ended another process, while the rest serves; return the exit status.
 
     Args:
         settings: of the server.
@@ -198,13 +198,14 @@ def run_recheck(settings: Settings, *, after: str | None) -> None:
     from pointstore.engine.recheck import recheck
 
     _lower_priority()
-    recheck(
+    found = recheck(
         settings.data_dir,
         map_size=settings.map_size,
         catalog_map_size=settings.catalog_map_size,
         after=after,
         limit=signal.alarm,
     )
+    return DAMAGE_FOUND if found else 0
 
 
 def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int, gate_fd: int) -> int:

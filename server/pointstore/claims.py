@@ -55,6 +55,27 @@ class DataDirClaim:
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         return cls(fd)
 
+    @classmethod
+    def hold(cls, data_dir: Path) -> Self:
+        """Lock a directory that is there without writing anything into it, for tools.
+
+        Raises:
+            ClaimRefusedError: it is no data directory, cannot be read, or a server holds it.
+
+        """
+        try:
+            fd = os.open(data_dir / "LOCK", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            message = f"{data_dir} is no data directory that can be used: {error.strerror}"
+            raise ClaimRefusedError(message) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            message = f"data directory {data_dir} is in use by a server"
+            raise ClaimRefusedError(message) from None
+        return cls(fd)
+
     def release(self) -> None:
         """Close this process's descriptor; the lock ends with the last copy."""
         os.close(self.fd)

@@ -33,6 +33,9 @@ READY_LINE: Final = b"ready\n"
 DRAIN_MARGIN_S: Final = 5.0
 """Seconds beyond the grace period after which a process that still drains is ended by force."""
 
+DAMAGE_FOUND: Final = 3
+"""Exit status of a search for damage that has quarantined something."""
+
 # Whatever the optimizer is in the middle of is repeated after the next start, so nobody waits long for it.
 _OPTIMIZER_DRAIN_S: Final = 2.0
 _DRAIN_LOOK_S: Final = 0.05
@@ -212,17 +215,17 @@ class Supervisor:
         if status is None:
             return
         self._bury(child)
-        if _is_damage(status) and self._recheck.process is None:
-            self._recheck.arguments = ("recheck",)
-            self._spawn(self._recheck)
         deaths = child.count_death(now, self._policy.window_s)
-        # While the cause is looked for, a death says nothing new.
+        # While the cause of an earlier one is looked for, a death says nothing new.
         if deaths >= self._policy.deaths_max and self._recheck.process is None:
             message = (
                 f"{child.name} died {deaths} times within {self._policy.window_s:.0f} s, "
                 f"the last time with {_describe(status)}; giving up"
             )
             raise _GaveUpError(message)
+        if _is_damage(status) and self._recheck.process is None:
+            self._recheck.arguments = ("recheck",)
+            self._spawn(self._recheck)
         delay_s = self._policy.delay_s(deaths)
         child.restart_at = now + delay_s
         _log.warning("child died", child=child.name, ended_with=_describe(status), restart_in_s=round(delay_s, 3))
@@ -236,6 +239,10 @@ class Supervisor:
         if _is_damage(status):
             self._recheck.arguments = ("recheck", "--after", _describe(status))
             self._spawn(self._recheck)
+        elif status == DAMAGE_FOUND:
+            # What is quarantined now ended them.
+            for child in (*self._workers, self._optimizer):
+                child.deaths.clear()
         elif status:
             _log.error("the search for damage failed", ended_with=_describe(status))
 

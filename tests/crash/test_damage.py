@@ -10,6 +10,7 @@ import pytest
 from qdrant_grpc import collections_pb2, points_pb2
 from qdrant_grpc.collections_service_pb2_grpc import CollectionsStub
 from qdrant_grpc.points_service_pb2_grpc import PointsStub
+from tests.conftest import wait_until
 from tests.crash.driver import TIMEOUT_S, channel_to, fill, verify, wait_for_green
 
 if TYPE_CHECKING:
@@ -111,3 +112,62 @@ def test_damaged_rows_quarantine_their_collection(start_server: Start) -> None:
     server.start()
     for name in ("rows", "store", "healthy"):
         verify(server.address, name, writers[name])
+
+
+def count(server: Server, name: str) -> int | grpc.StatusCode:
+    """Count the points of a collection; return the status when that fails."""
+    with channel_to(server.address) as channel:
+        request = points_pb2.CountPoints(collection_name=name, exact=True)
+        try:
+            return PointsStub(channel).Count(request, timeout=TIMEOUT_S, wait_for_ready=True).result.count
+        except grpc.RpcError as error:
+            return error.code()
+
+
+def test_damage_that_kills_processes_is_found_while_the_server_runs(start_server: Start) -> None:
+    """A store that loses its end under a running server ends each process that reads it; soon none does any more."""
+    server = start_server(**SETTINGS)
+    healthy = fill(server, "healthy")
+    known = set((server.data_dir / "collections").iterdir())
+    fill(server, "cut")
+    (directory,) = set((server.data_dir / "collections").iterdir()) - known
+    store = directory / "store" / "data.mdb"
+    content = store.read_bytes()
+    with store.open("r+b") as file:
+        file.truncate(2 * 4096)
+    wait_until(lambda: count(server, "cut") is grpc.StatusCode.DATA_LOSS, "the collection is quarantined", 100)
+    assert (directory / "QUARANTINE").exists()
+    wait_until(lambda: len(server.child_pids()) == 3, "all processes run again", 60)
+    died = server.log.count("child died")
+    for _ in range(6):
+        assert count(server, "cut") is grpc.StatusCode.DATA_LOSS
+    verify(server.address, "healthy", healthy)
+    assert server.log.count("child died") == died > 0
+    assert server.terminate() == 0
+    # The next start finds the same, and with the file put back nothing is missing.
+    server.start()
+    assert count(server, "cut") is grpc.StatusCode.DATA_LOSS
+    assert server.terminate() == 0
+    store.write_bytes(content)
+    server.start()
+    assert isinstance(count(server, "cut"), int)
+    verify(server.address, "healthy", healthy)
+
+
+@pytest.mark.parametrize("size", [None, 0, 8192])
+def test_a_lost_catalog_stops_the_start_and_nothing_is_removed(start_server: Start, size: int | None) -> None:
+    server = start_server(workers=1)
+    writers = fill(server, "kept")
+    assert server.terminate() == 0
+    catalog = server.data_dir / "catalog" / "data.mdb"
+    content = catalog.read_bytes()
+    if size is None:
+        catalog.unlink()
+    else:
+        catalog.write_bytes(content[:size])
+    with pytest.raises(pytest.fail.Exception, match="did not start"):
+        server.start()
+    assert server.log.count("the catalog ") > 0
+    catalog.write_bytes(content)
+    server.start()
+    verify(server.address, "kept", writers)

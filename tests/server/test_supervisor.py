@@ -201,6 +201,43 @@ def test_worker_that_keeps_dying_ends_the_server(tmp_path: Path) -> None:
     )
 
 
+def test_recovery_that_dies_of_damage_is_told_so_the_next_time(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "if 'recover' in sys.argv:\n"
+        "    after = sys.argv[sys.argv.index('--after') + 1] if '--after' in sys.argv else None\n"
+        "    print('recover after', after, flush=True)\n"
+        "    if after == 'SIGSEGV':\n"
+        "        sys.exit(5)\n"
+        "    os.kill(os.getpid(), signal.SIGSEGV if after else signal.SIGBUS)\n"
+    )
+    ended = run_with_children(script, tmp_path / "data")
+    assert ended.returncode == 1
+    assert ended.stdout.count("recover after") == 3
+    assert ended.stdout.index("after None") < ended.stdout.index("after SIGBUS") < ended.stdout.index("after SIGSEGV")
+    assert ended.stderr.endswith("failed (exit status 5)\n")
+
+
+def test_a_death_of_damage_starts_a_search_for_it(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys, time\n"
+        "if 'worker' in sys.argv:\n"
+        "    os.kill(os.getpid(), signal.SIGBUS)\n"
+        "if 'recheck' in sys.argv:\n"
+        "    after = '--after' in sys.argv\n"
+        "    print('recheck', after, flush=True)\n"
+        "    if not after:\n"
+        "        os.kill(os.getpid(), signal.SIGABRT)\n"
+        "if 'optimizer' in sys.argv:\n"
+        "    time.sleep(60)\n"
+    )
+    ended = run_with_children(script, tmp_path / "data", deaths_max=3)
+    assert ended.returncode == 1
+    assert "recheck False" in ended.stdout
+    assert "recheck True" in ended.stdout
+    assert "the last time with SIGBUS; giving up" in ended.stderr
+
+
 def test_failed_recovery_prevents_the_start(tmp_path: Path) -> None:
     script = (
         "import os, sys\n"

@@ -34,12 +34,15 @@ class CollectionStore:
         path: the collection's directory.
         map_size: bound of the store in bytes.
         create: make a new one; a missing one is an error otherwise, since it may just have been dropped.
+        read_only: touch nothing; only where no other process has it open.
     """
 
-    def __init__(self, path: Path, map_size: int, *, create: bool = False) -> None:
+    def __init__(self, path: Path, map_size: int, *, create: bool = False, read_only: bool = False) -> None:
         self.path = path
         self.segments_dir = path / SEGMENTS
-        self._environment = Environment(path / ENVIRONMENT, map_size, DATABASES, create=create)
+        self._environment = Environment(
+            path / ENVIRONMENT, map_size, DATABASES, create=create and not read_only, read_only=read_only
+        )
         database = self._environment.database
         self.meta = Meta(database("meta"))
         self.log: Log = LmdbLog(database("log"))

@@ -83,6 +83,7 @@ class Environment:
         map_size: bound of the data file in bytes; reserved as address space only.
         databases: names of the databases to open.
         create: make what is missing; otherwise a missing environment is an error.
+        read_only: touch nothing, not even the lock file: only where no other process has it open.
 
     Raises:
         InsufficientStorageError: no space for a new environment.
@@ -90,7 +91,15 @@ class Environment:
         StorageError: it cannot be opened for another reason.
     """
 
-    def __init__(self, path: Path, map_size: int, databases: tuple[str, ...], *, create: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        map_size: int,
+        databases: tuple[str, ...],
+        *,
+        create: bool = True,
+        read_only: bool = False,
+    ) -> None:
         self.path = path
         self._allocated = 0
         try:
@@ -101,7 +110,7 @@ class Environment:
                 # LMDB would make the file; its own option is about the directory.
                 (path / _DATA_FILE).stat()
             # LMDB maps it with holes, and to fill a hole on a full disk kills the process.
-            if not _is_allocated(path / _LOCK_FILE, _LOCK_FILE_BYTES):
+            if not read_only and not _is_allocated(path / _LOCK_FILE, _LOCK_FILE_BYTES):
                 _allocate(path / _LOCK_FILE, _LOCK_FILE_BYTES)
             self._env = lmdb.open(
                 str(path),
@@ -110,9 +119,12 @@ class Environment:
                 max_readers=MAX_READERS,
                 max_spare_txns=_SPARE_READERS,
                 create=False,
+                readonly=read_only,
+                lock=not read_only,
             )
             try:
-                self._env.reader_check()
+                if not read_only:
+                    self._env.reader_check()
                 self._databases = {name: Database(self._env.open_db(name.encode())) for name in databases}
                 if created:
                     # LMDB syncs the file, but not its name.

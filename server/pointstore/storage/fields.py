@@ -133,6 +133,14 @@ class Fields:
                 return
             yield int.from_bytes(key[len(prefix) :], "big"), keys.unseal(key, record, "term of field", number)
 
+    def numbers(self, txn: Txn) -> set[int]:
+        """Return the numbers of all fields that something is stored of."""
+        return {
+            _FIELD.unpack_from(key)[0]
+            for database in (self._fields, self._terms)
+            for key, _ in txn.cursor(db=database).iternext()
+        }
+
     def drop(self, txn: Txn, number: int) -> None:
         """Remove everything of a field."""
         drop_prefix(txn, self._fields, _FIELD.pack(number))

@@ -62,6 +62,10 @@ class Live:
             if version > since:
                 yield block, bits
 
+    def spaces(self, txn: Txn) -> set[int]:
+        """Return the numbers of all sets."""
+        return {keys.of_live_key(key)[0] for key, _ in txn.cursor(db=self._database).iternext()}
+
     def drop_space(self, txn: Txn, space: int) -> None:
         """Remove the set of a vector space."""
         drop_prefix(txn, self._database, keys.live_key(space, 0)[:2])

@@ -31,6 +31,10 @@ class Log(Protocol):
         """Drop the oldest entries until at most `bytes_max` of `size` bytes are left; return the new size."""
         ...
 
+    def size(self, txn: Txn) -> int:
+        """Return the size of all entries in bytes, from the entries themselves."""
+        ...
+
 
 class LmdbLog:
     """The log of a collection on one node, a database of its environment."""
@@ -66,3 +70,7 @@ class LmdbLog:
             size -= len(cursor.value())
             found = cursor.delete() and bool(cursor.key())
         return size
+
+    def size(self, txn: Txn) -> int:
+        """Return the size of all entries in bytes, from the entries themselves."""
+        return sum(len(record) for _, record in txn.cursor(db=self._database).iternext())

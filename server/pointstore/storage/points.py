@@ -178,6 +178,16 @@ class Points:
                 break
         return found
 
+    def every(self, txn: Txn) -> Iterator[tuple[int, PointRecord]]:
+        """Yield slot and record of all records, by slot.
+
+        Raises:
+            CorruptionError: one is damaged.
+        """
+        for key, record in txn.cursor(db=self._points).iternext():
+            slot = keys.of_u64(key)
+            yield slot, _unpack(record, slot)
+
     def put_new(self, txn: Txn, first_slot: int, ids: Sequence[PointId], records: Sequence[bytes]) -> None:
         """Store points under consecutive new slots; `records` from `pack_point`."""
         slots = [keys.u64(slot) for slot in range(first_slot, first_slot + len(ids))]

@@ -15,10 +15,9 @@ from typing import Final
 
 from pointstore.storage.pages import BIG, SUBTREE, DamagedPageError, Meta, PageFile, Tree, unpack_free, unpack_tree
 
-DAMAGE_MAX: Final = 100
+DAMAGE_MAX: Final = 20
 _FREE, _MAIN = "(free pages)", "(databases)"
 _FIRST_PAGE = 2
-_LOOK_EVERY = 64
 
 Check = Callable[[str, bytes, bytes], str | None]
 """Verify a record: name of its database, key, value; returns what is wrong with it."""
@@ -133,7 +132,6 @@ class _Walk:
         self._meta = meta
         self._deadline = deadline
         self._damage_max = damage_max
-        self._visits = 0
         # Pages that were freed before they were ever written may lie behind the end of the file.
         self._used = bytearray(file.pages)
         self._used_behind: set[int] = set()
@@ -208,8 +206,7 @@ class _Walk:
 
     def _page(self, walk: _Pass, number: int, level: int, low: bytes, high: bytes | None) -> None:
         """Walk the part of a tree below a page, whose keys are in [low, high)."""
-        self._visits += 1
-        if self._deadline is not None and self._visits % _LOOK_EVERY == 0 and monotonic() > self._deadline:
+        if self._deadline is not None and monotonic() > self._deadline:
             raise _EndError
         try:
             self._take(number, 1)

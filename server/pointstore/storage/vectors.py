@@ -129,6 +129,11 @@ class Vectors:
         """Remove the sparse vector or multi-vector of a slot, if any."""
         txn.delete(keys.vector_key(number, slot), db=self._database)
 
+    def places(self, txn: Txn) -> Iterator[tuple[int, int]]:
+        """Yield space and first slot of every record, in order."""
+        for key, _ in txn.cursor(db=self._database).iternext():
+            yield keys.of_vector_key(key)
+
     def drop_space(self, txn: Txn, number: int) -> None:
         """Remove everything of a space."""
         drop_prefix(txn, self._database, _prefix(number))

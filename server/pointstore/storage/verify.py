@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -19,8 +20,6 @@ from pointstore.storage.survey import DAMAGE_MAX, Survey, newest, of_transaction
 _FIRST: Final = ("meta", "node", "live", "ids")
 _LAST: Final = ("points", "log")
 """Databases whose missing records are noticed by whoever reads them; of the others a miss may be an answer."""
-
-_SNAPSHOT_TRIES = 20
 
 
 def verify_collection(path: Path, *, deadline: float | None = None, damage_max: int = DAMAGE_MAX) -> Survey:
@@ -53,6 +52,36 @@ def verify_snapshot(store: CollectionStore, txn: Txn) -> Survey | None:
             file.close()
     except DamagedPageError as error:
         return Survey([str(error)], complete=False)
+
+
+def format_at(path: Path) -> int | None:
+    """Return the number of a collection's format, None when it has none yet.
+
+    Raises:
+        DamagedPageError: its pages are damaged.
+    """
+    file = PageFile(path / ENVIRONMENT)
+    try:
+        return _format(file, newest(file), "meta")
+    finally:
+        file.close()
+
+
+def collections_in(path: Path) -> dict[str, str]:
+    """Return the directory of every collection by name, from a catalog that nobody writes to.
+
+    Raises:
+        CorruptionError: a record is damaged.
+        DamagedPageError: its pages are damaged.
+    """
+    file = PageFile(path)
+    try:
+        root = newest(file)
+        alone = _format(file, root, "node") == 1
+        found = records(file, root, "collections")
+        return dict(json.loads(keys.unseal(b"" if alone else key, record, "name")) for key, record in found.items())
+    finally:
+        file.close()
 
 
 def _verify(  # noqa: PLR0913  what tells one kind of environment from the other, and how far to go

@@ -1,0 +1,276 @@
+"""Tests of the check of a data directory: damage is found and called what it is; a repair mends what it can."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pointstore.core.fields import FieldParams, FieldSchema, FieldType
+from pointstore.core.filter import Field, Filter, MatchKeyword
+from pointstore.core.operation import Nothing
+from pointstore.core.path import parse_path
+from pointstore.core.schema import CollectionConfig, Distance, MultiVectorConfig, SparseVectorParams, VectorParams
+from pointstore.core.update import CreateField
+from pointstore.engine.check import check
+from pointstore.engine.check_collection import compare
+from pointstore.engine.findings import Finding, Kind, Report
+from pointstore.storage import keys
+from pointstore.storage.collection import CollectionStore
+from pointstore.storage.fields import WRITTEN
+from pointstore.storage.log import LmdbLog
+from pointstore.storage.pages import PageFile
+from pointstore.storage.points import pack_point, pack_slot
+from pointstore.storage.survey import newest
+from tests.building import MAP_SIZE, dense, multi, pid, running_engine, seal, sparse, upsert, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pointstore.storage.env import Database, Txn
+    from tests.building import Point
+
+    Damage = Callable[[CollectionStore, Txn], object]
+
+_CITY = Filter(must=(Field(parse_path("city"), (MatchKeyword("b"),)),))
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Return a data directory with one collection that has a bit of everything."""
+    with running_engine(tmp_path) as engine:
+        config = CollectionConfig(
+            vectors={
+                "": VectorParams(2, Distance.DOT),
+                "multi": VectorParams(2, Distance.DOT, multivector_config=MultiVectorConfig()),
+            },
+            sparse_vectors={"sparse": SparseVectorParams()},
+        )
+        engine.create_collection("c", config)
+        collection = engine.collection("c")
+        write(collection, CreateField(parse_path("city"), FieldSchema(FieldType.KEYWORD, FieldParams())))
+        for start in (0, 20):
+            points: list[Point] = [
+                (n, {"": dense(n, 1), "multi": multi([n, 1]), "sparse": sparse(_3=1.0)}, {"city": "ab"[n % 2]})
+                for n in range(start, start + 20)
+            ]
+            write(collection, upsert(*points))
+            if not start:
+                seal(collection)
+    return tmp_path
+
+
+def _directory(data_dir: Path) -> Path:
+    (directory,) = (data_dir / "collections").iterdir()
+    return directory
+
+
+def _found(data_dir: Path) -> list[Finding]:
+    return compare(_directory(data_dir), MAP_SIZE)
+
+
+def _check(data_dir: Path, *, repair: bool = False) -> Report:
+    return check(data_dir, map_size=MAP_SIZE, repair=repair)
+
+
+def _change(data_dir: Path, damage: Damage) -> None:
+    store = CollectionStore(_directory(data_dir), MAP_SIZE)
+    with store.write() as txn:
+        damage(store, txn)
+    store.close()
+
+
+def test_a_healthy_directory_is_clean_and_untouched(data_dir: Path) -> None:
+    before = {path: path.read_bytes() for path in data_dir.rglob("*") if path.is_file()}
+    report = _check(data_dir)
+    assert report.clean
+    assert report.findings == {"": [], "c": []}
+    assert report.records > 100
+    assert {path: path.read_bytes() for path in data_dir.rglob("*") if path.is_file()} == before
+
+
+def _put_id(store: CollectionStore, txn: Txn, point: int, slot: int) -> None:
+    txn.put(pid(point), pack_slot(pid(point), keys.u64(slot)), db=store.points._ids)
+
+
+def _put_live(store: CollectionStore, txn: Txn, space: int, slot: int) -> None:
+    bits = store.live.block(txn, space, 0)
+    bits[slot >> 3] ^= 1 << (slot & 7)
+    store.live.put_block(txn, space, 0, bits, 1)
+
+
+def _drop_rows(store: CollectionStore, txn: Txn) -> None:
+    store.vectors.drop_through(txn, 0, 1000)
+
+
+def _log(store: CollectionStore) -> Database:
+    assert isinstance(store.log, LmdbLog)
+    return store.log._database
+
+
+def _add_entries(store: CollectionStore, txn: Txn) -> None:
+    store.log.append(txn, 5, Nothing())
+    store.log.append(txn, 7, Nothing())
+
+
+def _put_nonsense(store: CollectionStore, txn: Txn) -> None:
+    txn.put(keys.u64(3), keys.seal(keys.u64(3), b"?\0\0\0\0"), db=_log(store))
+
+
+_LOST: dict[str, tuple[Damage, str, str]] = {
+    "an id is gone": (lambda store, txn: store.points.drop_id(txn, pid(3)), "ids", "no id leads to 1 slots (3)"),
+    "two ids, one slot": (lambda store, txn: _put_id(store, txn, 3, 4), "ids", "1 ids share the slot of another: 4"),
+    "an id too many": (lambda store, txn: _put_id(store, txn, 99, 70), "live sets", "1 ids lead to slots that are not"),
+    "a record is gone": (lambda store, txn: store.points.drop_slot(txn, 3), "points", "no record of 1 slots (3)"),
+    "another point's record": (
+        lambda store, txn: store.points.replace(txn, 3, pack_point(3, pid(77), 1, b"")),
+        "points",
+        "records of other points than their ids say: slot 3",
+    ),
+    "a stray record": (
+        lambda store, txn: store.points.replace(txn, 70, pack_point(70, pid(77), 1, b"")),
+        "points",
+        "records of 1 slots (70) that are not live",
+    ),
+    "a vector of no point": (
+        lambda store, txn: _put_live(store, txn, 0, 50),
+        "vector ''",
+        "1 slots (50) have it and are no live points",
+    ),
+    "rows are gone": (_drop_rows, "vector ''", "no row of 20 slots (20, 21, 22 and 17"),
+    "a sparse vector is gone": (
+        lambda store, txn: store.vectors.drop_one(txn, store.meta.config(txn).vector_numbers["sparse"], 5),
+        "vector 'sparse'",
+        "no vector of 1 slots (5)",
+    ),
+    "a stray multi-vector": (
+        lambda store, txn: store.vectors.put_one(
+            txn, store.meta.config(txn).vector_numbers["multi"], 90, multi([1, 2])
+        ),
+        "vector 'multi'",
+        "vectors of 1 slots (90) that are not live",
+    ),
+    "a vector of no space": (
+        lambda store, txn: store.vectors.put_one(txn, 40, 3, sparse(_1=1.0)),
+        "vectors",
+        "something of vectors that do not exist: [40]",
+    ),
+    "a gap in the log": (_add_entries, "log", "entry 5 is followed by 7"),
+    "the head is ahead": (
+        lambda store, txn: store.meta.put_head(txn, replace(store.meta.head(txn), seq=9)),
+        "log",
+        "the head is at 9",
+    ),
+    "no such operation": (
+        _put_nonsense,
+        "log",
+        "unknown operation tag",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _LOST)
+def test_damaged_ground_state_is_found_and_never_changed(data_dir: Path, name: str) -> None:
+    damage, part, text = _LOST[name]
+    _change(data_dir, damage)
+    found = _found(data_dir)
+    assert [finding for finding in found if finding.part == part and text in finding.text and finding.kind is Kind.LOST]
+    if name in {"a record is gone", "rows are gone"}:
+        report = _check(data_dir, repair=True)
+        assert not report.clean
+        assert [finding for finding in report.findings["c"] if finding.part == part and finding.kind is Kind.LOST]
+
+
+_DERIVED: dict[str, tuple[Damage, str]] = {
+    "wrong count": (
+        lambda store, txn: store.meta.put_head(txn, replace(store.meta.head(txn), points=3)),
+        "counts 3 points",
+    ),
+    "slots used twice": (
+        lambda store, txn: store.meta.put_head(txn, replace(store.meta.head(txn), next_slot=7)),
+        "slot 39 is in use, the next one is 7",
+    ),
+    "size of the log": (
+        lambda store, txn: store.meta.put_head(txn, replace(store.meta.head(txn), log_bytes=1)),
+        "counts 1 bytes of log",
+    ),
+    "an index without its blocks": (
+        lambda store, txn: store.fields.replace_blocks(txn, 0, (WRITTEN, 2**63), None),
+        "differs from the payloads of 40 points",
+    ),
+    "an index without its codes": (
+        lambda store, txn: txn.delete(b"\0\0ta", db=store.fields._terms),
+        "differs from the payloads of 20 points",
+    ),
+    "an index that is gone": (lambda store, txn: store.fields.codes(txn, 8, [b"x"]), "does not exist any more"),
+}
+
+
+@pytest.mark.parametrize("name", _DERIVED)
+def test_derived_state_is_made_again(data_dir: Path, name: str) -> None:
+    damage, text = _DERIVED[name]
+    _change(data_dir, damage)
+    assert [finding for finding in _found(data_dir) if text in finding.text and finding.kind is Kind.DERIVED]
+    assert not _check(data_dir).clean
+    report = _check(data_dir, repair=True)
+    assert report.clean, report.lines()
+    assert [finding for finding in report.findings["c"] if finding.kind is Kind.REPAIRED]
+    assert _check(data_dir).findings == {"": [], "c": []}
+    with running_engine(data_dir) as engine:
+        assert engine.collection("c").count(_CITY) == 20
+
+
+def _segment(data_dir: Path) -> Path:
+    (segment,) = (_directory(data_dir) / "segments").iterdir()
+    return segment
+
+
+@pytest.mark.parametrize("file", ["slots.npy", "vectors.npy"])
+def test_damaged_segments_are_lost(data_dir: Path, file: str) -> None:
+    path = _segment(data_dir) / file
+    path.write_bytes(path.read_bytes()[:-1] + b"~")
+    assert Finding(Kind.LOST, f"segment {path.parent.name}", f"{file} is missing or damaged") in _found(data_dir)
+
+
+def test_leftovers_are_noted_and_removed_by_a_repair(data_dir: Path) -> None:
+    left = _segment(data_dir).parent / ".tmp-1"
+    left.mkdir()
+    unowned = data_dir / "collections" / "00000000"
+    unowned.mkdir()
+    report = _check(data_dir)
+    assert report.clean
+    assert [finding.kind for found in report.findings.values() for finding in found] == [Kind.NOTE, Kind.NOTE]
+    assert left.exists()
+    _check(data_dir, repair=True)
+    assert not left.exists()
+    assert not unowned.exists()
+
+
+def test_damaged_pages_are_named_and_the_rest_is_left_alone(data_dir: Path) -> None:
+    file = _directory(data_dir) / "store" / "data.mdb"
+    content = bytearray(file.read_bytes())
+    pages = PageFile(file.parent)
+    # The root of all databases calls itself another page.
+    content[newest(pages).main.root * pages.page_size] ^= 1
+    pages.close()
+    file.write_bytes(content)
+    report = _check(data_dir, repair=True)
+    assert not report.clean
+    assert file.read_bytes() == bytes(content)
+    assert any("database" in line and "page" in line for line in report.lines())
+
+
+def test_collections_are_checked_without_their_names(data_dir: Path) -> None:
+    (data_dir / "catalog" / "data.mdb").write_bytes(b"?" * 8192)
+    report = _check(data_dir)
+    assert not report.clean
+    assert report.findings[""][0].kind is Kind.LOST
+    assert report.findings[f"in directory {_directory(data_dir).name}"] == []
+
+
+def test_a_lost_directory(data_dir: Path) -> None:
+    _directory(data_dir).rename(data_dir / "elsewhere")
+    (finding,) = _check(data_dir).findings["c"]
+    assert (finding.kind, finding.part) == (Kind.LOST, "directory")
