@@ -74,4 +74,17 @@ class Churn(threading.Thread):
                 if name in found:
                     request = collections_pb2.GetCollectionInfoRequest(collection_name=name)
                     assert stub.Get(request, timeout=TIMEOUT_S).result.points_count == 0
-                    assert stub.Delete(collections_pb2.DeleteCollection(collection_name=name), timeout=TIMEOUT_S).result
+                    assert _is_dropped(stub, name), name
+
+
+def _is_dropped(stub: CollectionsStub, name: str) -> bool:
+    """Drop a collection, even if the server is to be killed at the next one that is dropped."""
+    request = collections_pb2.DeleteCollection(collection_name=name)
+    try:
+        return stub.Delete(request, timeout=TIMEOUT_S).result
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            raise
+    stub.Delete(request, timeout=TIMEOUT_S, wait_for_ready=True)
+    exists = collections_pb2.CollectionExistsRequest(collection_name=name)
+    return not stub.CollectionExists(exists, timeout=TIMEOUT_S, wait_for_ready=True).result.exists

@@ -135,12 +135,10 @@ class Run:
         return None
 
     def _note(self, step: str, error: PointstoreError) -> None:
-        specified: type[PointstoreError] = UnavailableError
+        specified: tuple[type[PointstoreError], ...] = (UnavailableError,)
         if self._case.number == errno.ENOSPC:
-            specified = InsufficientStorageError
-        if MARKS.any():
-            # Also for want of space, where a page is concerned that had its place.
-            specified = ReadOnlyError
+            # A page that had its place and does not find it any more is as bad as an I/O error.
+            specified = (InsufficientStorageError, ReadOnlyError) if MARKS.any() else (InsufficientStorageError,)
         assert isinstance(error, specified), f"{step}: {error!r}"
         self.errors[step] = type(error).__name__
 

@@ -108,13 +108,18 @@ def _names(path: Path, root: Path, map_size: int, progress: Progress) -> dict[st
         raise StorageError(msg)
     if not fresh:
         damage = verify_catalog(path, damage_max=1).damage
-        if damage:
+        if damage and not any(root.iterdir()):
+            # The power failed while the very first start made it: there is nothing that it could name.
+            _log.warning("a damaged catalog without collections is made anew", reason=damage[0])
+            shutil.rmtree(path)
+        elif damage:
             msg = f"the catalog {file} is damaged: {damage[0]}"
             raise CorruptionError(msg)
-        if (migrated := migrate_catalog(path, map_size)) is not None:
+        elif (migrated := migrate_catalog(path, map_size)) is not None:
             _log.info("migrated the catalog", from_format=migrated)
     catalog = Catalog(path, map_size)
     try:
+        catalog.settle()
         return catalog.names(None).collections
     finally:
         catalog.close()
@@ -139,6 +144,7 @@ def _recover_collection(name: str, path: Path, map_size: int, deadline: float) -
             metas = store.meta.segments(txn)
             # Whatever fails in them fails now.
             store.meta.config(txn), store.meta.fields(txn), store.meta.head(txn), store.meta.created_at(txn)
+        store.settle()
         visit("recovery.opened")
         for orphan in remove_orphans(store.segments_dir, {meta.uid for meta in metas}):
             _log.info("removed an unpublished segment", directory=orphan)

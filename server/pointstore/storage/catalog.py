@@ -92,6 +92,10 @@ class Catalog:
         with self._environment.write() as txn:
             self._put_number(txn, _VERSION, self._number(txn, _VERSION) + 1)
 
+    def settle(self) -> None:
+        """Write over what a failed commit left; see `Environment.settle`."""
+        self._environment.settle()
+
     def close(self) -> None:
         """Close the environment; no transaction may be open."""
         self._environment.close()

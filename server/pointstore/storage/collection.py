@@ -95,6 +95,10 @@ class CollectionStore:
         visit("snapshot.linked")
         self._environment.copy(txn, directory / ENVIRONMENT / DATA_FILE)
 
+    def settle(self) -> None:
+        """Write over what a failed commit left; see `Environment.settle`."""
+        self._environment.settle()
+
     def close(self) -> None:
         """Close the environment; no transaction may be open."""
         self._environment.close()

@@ -22,6 +22,7 @@ import lmdb
 
 from pointstore.core.errors import InsufficientStorageError, PointstoreError, ReadOnlyError, StorageError
 from pointstore.storage.faults import NO_SPACE_TEXT, fault, is_full, translated
+from pointstore.storage.layout import INTERRUPTED
 from pointstore.storage.poison import MARKS
 
 Database = NewType("Database", object)
@@ -62,6 +63,7 @@ _DATA_FILE = "data.mdb"
 _LOCK_FILE = "lock.mdb"
 # 64 bytes a reader, and a page for the header.
 _LOCK_FILE_BYTES = MAX_READERS * 64 + 4096
+_UNUSED_KEY = b"\xff" * 16
 _BLOCK_BYTES = 512
 _RESERVE_BYTES = 1 << 18
 """What is kept behind the end of the data file: several times the pages that the deletion of a few points changes."""
@@ -116,6 +118,7 @@ class Environment:
                 max_dbs=len(databases),
                 max_readers=MAX_READERS,
                 max_spare_txns=_SPARE_READERS,
+                create=False,
                 readonly=read_only,
                 lock=not read_only,
             )
@@ -201,12 +204,31 @@ class Environment:
             except OSError:
                 self._allocated = _allocate(self.path / _DATA_FILE, needed)
 
+    def settle(self) -> None:
+        """Write over what a commit left that failed at its meta page: a start calls it once it has verified the rest.
+
+        LMDB then restores some fields of that page and not others. It is never read, but looks like damage.
+        """
+        note = self.path / INTERRUPTED
+        if not note.exists():
+            return
+        database = next(iter(self._databases.values()))
+        with self.write() as txn:
+            # What changes nothing is not committed.
+            txn.put(_UNUSED_KEY, b"", db=database)
+            txn.delete(_UNUSED_KEY, db=database)
+        note.unlink()
+        sync_directory(self.path)
+
     def _failure(self, error: lmdb.Error) -> PointstoreError:
         """Return the error of ours for one of LMDB, and mark what has to be marked."""
         failure = fault(error, self.path)
         if self._is_broken():
             # It could not write the page that makes a commit: the one error after which it does not even read.
             MARKS.broken.set()
+            with suppress(OSError):
+                (self.path / INTERRUPTED).touch()
+                sync_directory(self.path)
             failure = ReadOnlyError(f"{self.path}: {error}")
         if isinstance(failure, ReadOnlyError):
             MARKS.add(self.path.parent)

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pointstore.storage.layout import INTERRUPTED
+
 DATA_FILE: Final = "data.mdb"
 BIG, SUBTREE = 1, 2
 """Flags of nodes: the value is in overflow pages; the value is a `Tree`."""
@@ -107,9 +109,13 @@ class PageFile:
     Raises:
         DamagedPageError: there is no file, or it is not one of an environment.
         OSError: it cannot be read.
+
+    Attributes:
+        interrupted: the last commit failed at its meta page, which holds a bit of both.
     """
 
     def __init__(self, directory: Path) -> None:
+        self.interrupted = (directory / INTERRUPTED).exists()
         try:
             with (directory / DATA_FILE).open("rb") as file:
                 self._content = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)

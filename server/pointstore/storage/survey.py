@@ -59,6 +59,8 @@ def newest(file: PageFile) -> Meta:
         msg = f"the meta pages are those of transactions {even} and {odd}"
         raise DamagedPageError(msg)
     older, newer = sorted(metas, key=lambda meta: meta.transaction)
+    if file.interrupted:
+        return newer
     before, after = _freed(file, older), _freed(file, newer)
     if before is not None and max(before, default=0) > older.transaction:
         msg = f"transaction {older.transaction} knows of a later one"

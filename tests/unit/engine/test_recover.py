@@ -123,6 +123,20 @@ def test_a_lost_directory_quarantines_and_can_be_dropped(data_dir: Path) -> None
         assert contents(engine.collection("bad")) == {}
 
 
+def test_a_damaged_catalog_that_names_nothing_is_made_anew(tmp_path: Path) -> None:
+    """The power failed during the first start of all."""
+    _recover(tmp_path)
+    catalog = tmp_path / "catalog" / "data.mdb"
+    catalog.write_bytes(bytes(512) + catalog.read_bytes()[512:])
+    _recover(tmp_path)
+    with running_engine(tmp_path) as engine:
+        engine.create_collection("c", vector_config())
+    _recover(tmp_path)
+    catalog.write_bytes(bytes(512) + catalog.read_bytes()[512:])
+    with pytest.raises(StorageError):
+        _recover(tmp_path)
+
+
 def test_a_damaged_catalog_is_an_error_of_the_start(data_dir: Path) -> None:
     catalog = data_dir / "catalog" / "data.mdb"
     catalog.write_bytes(b"x" * catalog.stat().st_size)

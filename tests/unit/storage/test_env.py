@@ -14,6 +14,7 @@ import pytest
 from pointstore.core.errors import InsufficientStorageError, ReadOnlyError, StorageError
 from pointstore.storage import env as env_module
 from pointstore.storage.env import Environment, sync_directory
+from pointstore.storage.layout import INTERRUPTED
 from pointstore.storage.poison import MARKS
 
 if TYPE_CHECKING:
@@ -270,3 +271,17 @@ def test_directories_can_be_synced(tmp_path: Path) -> None:
     sync_directory(tmp_path)
     with pytest.raises(FileNotFoundError):
         sync_directory(tmp_path / "missing")
+
+
+def test_a_note_of_an_interrupted_commit_is_settled(environment: Environment) -> None:
+    _put(environment, b"k", b"v")
+    note = environment.path / INTERRUPTED
+    note.touch()
+    with environment.read() as txn:
+        before = txn.id()
+    environment.settle()
+    assert not note.exists()
+    with environment.read() as txn:
+        assert txn.id() == before + 1
+    environment.settle()
+    assert _get(environment, b"k") == b"v"
