@@ -61,6 +61,12 @@ _PRESENT = 0.35
 _DEPTH_MAX = 12
 
 
+SLOW = {"/qdrant.Snapshots/Create", "/qdrant.Snapshots/CreateFull"}
+"""Methods that are one at a time in the whole server, and wait for the next second."""
+SLOW_SHARE = 0.1
+"""How often they are drawn, against others."""
+
+
 def methods() -> dict[str, Descriptor]:
     """Return the request types of all methods by full path."""
     return {
@@ -82,10 +88,11 @@ class Fuzzer:
         self._random = random.Random(seed)
         self._methods = methods()
         self._paths = sorted(self._methods)
+        self._weights = [SLOW_SHARE if path in SLOW else 1.0 for path in self._paths]
 
     def draw(self) -> tuple[str, bytes]:
         """Return a method and the body of a request to it."""
-        path = self._random.choice(self._paths)
+        (path,) = self._random.choices(self._paths, self._weights)
         message = GetMessageClass(self._methods[path])()
         self._fill(message, 0)
         body = message.SerializeToString()

@@ -40,6 +40,10 @@ ROWS_PER_EF: Final = 15
 SELECTIVITY_EXPONENT: Final = 0.55
 """How ef grows with 1 / selectivity to keep the recall (measured there)."""
 
+_WEAK_EXPONENT: Final = 1.6
+_WEAK_FACTOR: Final = 3.0
+"""The same for filters that most rows pass: at a half, three times the ef."""
+
 _HALF_MAX: Final = 65_504.0
 _LARGEST: Final = 1e16
 _HALF_ERROR: Final = 1e-5
@@ -381,8 +385,8 @@ def raised_ef(ef: int, selectivity: float) -> int:
     """Return the ef that keeps the recall of `ef` when only a share of the rows may be returned."""
     if selectivity >= 1:
         return ef
-    # Down to a half, as many members as without a filter; below, fewer do.
-    factor: float = max(min(1 / selectivity, 2.0), selectivity**-SELECTIVITY_EXPONENT)
+    # Weak filters need more than their share: the members among the nearest are as many, but the graph misses as many.
+    factor: float = max(min(selectivity**-_WEAK_EXPONENT, _WEAK_FACTOR), selectivity**-SELECTIVITY_EXPONENT)
     return math.ceil(ef * factor)
 
 

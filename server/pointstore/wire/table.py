@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pointstore.wire.collections import collection_methods
-from pointstore.wire.large_messages import trimming
 from pointstore.wire.points import point_methods
 from pointstore.wire.service import service_methods
 from pointstore.wire.snapshots import snapshot_methods
@@ -55,7 +54,7 @@ def build_methods(engine: Engine, snapshots: Snapshots) -> dict[str, Handler]:
         **snapshot_methods(snapshots),
     }
     handlers = {path: served.get(path) or _missing(path) for path in method_paths()}
-    return {path: trimming(guarded(path, handler)) for path, handler in handlers.items()}
+    return {path: guarded(path, handler) for path, handler in handlers.items()}
 
 
 def _missing(path: str) -> Handler:

@@ -255,9 +255,10 @@ def test_index_file_may_be_unlinked_while_open(tmp_path: Path) -> None:
     assert np.array_equal(segment.search(case.queries[0], K, EF)[0], before)
 
 
-def test_ef_grows_with_one_over_selectivity_to_a_half_and_less_below() -> None:
+def test_ef_grows_fast_for_weak_filters_and_less_beyond() -> None:
     assert dense.raised_ef(100, 1.0) == 100
-    assert dense.raised_ef(100, 0.8) == 125
-    assert dense.raised_ef(100, 0.5) == 200
-    assert 200 <= dense.raised_ef(100, 0.4) < 250
-    assert 200 < dense.raised_ef(100, 0.1) < 1000
+    assert 110 < dense.raised_ef(100, 0.9) < 125
+    assert 140 < dense.raised_ef(100, 0.8) < 145
+    assert dense.raised_ef(100, 0.5) == 300
+    assert dense.raised_ef(100, 0.2) == 300
+    assert 300 < dense.raised_ef(100, 0.1) < 1000
