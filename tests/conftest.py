@@ -36,6 +36,8 @@ STOP_TIMEOUT_S = 30.0
 def server_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment in which a subprocess imports this tree and a server takes small LMDB maps."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("POINTSTORE")}
+    # Servers are started hundreds of times; without bytecode each of their processes compiles everything again.
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return {
         **kept,
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "server")]),

@@ -7,11 +7,13 @@ holds back all but the first kilobytes of it; so the bound of the line also boun
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import grpc
+import structlog
 
 from pointstore.core.errors import OverloadedError
 from pointstore.wire.status import status_of
@@ -25,12 +27,17 @@ if TYPE_CHECKING:
 
     Method = grpc.RpcMethodHandler[bytes, bytes]
 
+_log = structlog.stdlib.get_logger(__name__)
+
 _EVENT: Final = 1
 """Place of the transport's event among the arguments of what it submits."""
 
 
 class CallPool(ThreadPoolExecutor):
-    """Executes calls.
+    """Executes calls; started by the first ones.
+
+    The base class is only what grpcio demands. Its own queue makes a future with a condition and takes two locks for a
+    call, which was half of what the transport's only thread did under a flood of calls.
 
     Args:
         name: prefix of the threads' names.
@@ -41,50 +48,103 @@ class CallPool(ThreadPoolExecutor):
     """
 
     def __init__(self, name: str, threads: int, waiting_max: int, wait_s: float, transfers: Transfers) -> None:
-        super().__init__(threads, thread_name_prefix=name)
+        super().__init__(threads)
+        self._name = name
+        self._threads_max = threads
         self._waiting_max = waiting_max
         self._wait_s = wait_s
         self._transfers = transfers
-        self._count = threading.Lock()
-        self._threads_count = threads
-        self._present = 0
+        self._line = SimpleQueue[_Turn | None]()
+        self._workers: list[threading.Thread] = []
+        self._closed = False
 
     @property
     def waiting(self) -> int:
         """Calls that wait for a thread."""
-        return max(0, self._present - self._threads_count)
+        return self._line.qsize()
 
     @property
     def full(self) -> bool:
         """Whether no more calls should come."""
         return self.waiting >= self._waiting_max
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401  the base class's
-        """Queue what the transport does for one call."""
-        with self._count:
-            self._present += 1
-        try:
-            return super().submit(self._run, monotonic(), fn, args, kwargs)
-        except BaseException:
-            self._leave()
-            raise
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> _Turn:  # type: ignore[override]  # noqa: ANN401  the base class's
+        """Queue what the transport does for one call; for its one thread only.
 
-    def _run(self, since: float, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        event = args[_EVENT]
+        Raises:
+            RuntimeError: the pool is shut down.
+        """
+        if self._closed:
+            raise RuntimeError("the pool is shut down")
+        turn = _Turn(fn, args, kwargs)
+        self._line.put(turn)
+        if len(self._workers) < self._threads_max and self._line.qsize():
+            worker = threading.Thread(target=self._work, name=f"{self._name}_{len(self._workers)}", daemon=True)
+            self._workers.append(worker)
+            worker.start()
+        return turn
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  the base class's
+        """Let the threads end after what is queued."""
+        self._closed = True
+        for _ in self._workers:
+            self._line.put(None)
+        if wait:
+            for worker in self._workers:
+                worker.join()
+        super().shutdown(wait=wait, cancel_futures=cancel_futures)
+
+    def _work(self) -> None:
+        while (turn := self._line.get()) is not None:
+            try:
+                self._run(turn)
+            except Exception:  # noqa: BLE001  the transport's own; the thread goes on
+                _log.exception("the transport failed at a call")
+            turn.end()
+
+    def _run(self, turn: _Turn) -> None:
+        event = turn.args[_EVENT]
         try:
-            if monotonic() - since > self._wait_s:
+            if monotonic() - turn.since > self._wait_s:
                 text = f"Overloaded: the call has waited {self._wait_s:g} s for a thread, try again later"
                 refuse(event, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
             else:
                 self._transfers.arriving(event, self)
-            fn(*args, **kwargs)
+            turn.fn(*turn.args, **turn.kwargs)
         finally:
             self._transfers.arrived()
-            self._leave()
 
-    def _leave(self) -> None:
-        with self._count:
-            self._present -= 1
+
+class _Turn:
+    """A call in a pool: as much of a future as the transport uses, without a lock.
+
+    Whoever comes last of `end` and `add_done_callback` finds both flag and callback there; `pop` lets only one have it.
+    """
+
+    __slots__ = ("_callbacks", "_ended", "args", "fn", "kwargs", "since")
+
+    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.since = monotonic()
+        self.fn = fn
+        self.args = args
+        self.kwargs = kwargs
+        self._callbacks: list[Callable[[_Turn], object]] = []
+        self._ended = False
+
+    def add_done_callback(self, callback: Callable[[_Turn], object]) -> None:
+        """Have the one callback called when the call is over, or now."""
+        self._callbacks.append(callback)
+        if self._ended:
+            self.end()
+
+    def end(self) -> None:
+        """Note that the call is over."""
+        self._ended = True
+        try:
+            callback = self._callbacks.pop()
+        except IndexError:
+            return
+        callback(self)
 
 
 class CallTable(grpc.GenericRpcHandler):
