@@ -43,6 +43,7 @@ _IDENTITY_AND_GZIP: Final = 0b101
 _THREADS_PER_WAITER: Final = 4
 """Of so many threads one may wait for memory."""
 _REFUSALS_MAX: Final = 1024
+_READ_BUFFER_BYTES: Final = 64 << 10
 
 _GATE_LOOK_S: Final = 0.2
 _POISON_LOOK_S: Final = 0.2
@@ -75,8 +76,10 @@ class Transport:
         admission = Admission(budget_credits, self._transfers, settings.max_message_bytes)
         # Writes have threads of their own: reads, which are small and short, are not to wait behind uploads.
         self._pools = {
-            writes: CallPool(name, settings.threads, settings.max_waiting_calls, settings.wait_max_s, self._transfers)
-            for writes, name in ((False, "read"), (True, "write"))
+            writes: CallPool(
+                name, settings.threads, settings.max_waiting_calls, settings.wait_max_s, self._transfers, large
+            )
+            for writes, name, large in ((False, "read", None), (True, "write", budget_credits))
         }
         pools = {path: self._pools[is_write(path)] for path in methods}
         unary = {path: _unary_handler(admission.admitted(method), pools[path]) for path, method in methods.items()}
@@ -149,6 +152,9 @@ def _channel_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_allowed_incoming_connections", settings.max_connections),
         # Probing would grow the windows to megabytes of what no call has asked for yet.
         ("grpc.http2.bdp_probe", 0),
+        # Unbounded, the buffer that a connection keeps grows to the size of the largest requests, also under calls
+        # that wait: 0.5 MB for each with uploads of 1 MB.
+        ("grpc.experimental.tcp_max_read_buffer_size", _READ_BUFFER_BYTES),
         # Left on, it counts calls whose end the client has seen already: a client that keeps to the limit above, as
         # all do, has a third of its waiting calls refused with UNAVAILABLE.
         ("grpc.http.overload_protection", 0),

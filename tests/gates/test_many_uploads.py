@@ -27,24 +27,27 @@ if TYPE_CHECKING:
 
 NAME = "uploaded"
 DIM = 1024
-POINTS = 256
-BUDGET_MB = 192
-SLACK_MB = 150
-"""Besides requests: threads, snapshots, what the allocator keeps."""
+POINTS_A_MB = 256
+BUDGET_MB = 96
+SLACK_MB = 75
+"""Besides requests: connections, threads, snapshots, what the allocator keeps."""
+NO_BUDGET_MB = 1 << 16
 FEW = 8
 """Clients that are enough to keep the server busy."""
 LONG = 500
 PHASE_S = 5.0
+CONTROL_S = 3.0
+CONTROL_MB = 4
 LONG_PHASE_S = 60.0
 TIMEOUT_S = 60.0
 RETRY_S = 0.05
 CODE = grpc.StatusCode
 
 
-def body() -> bytes:
-    """Return an upsert of a megabyte."""
+def body(megabytes: int) -> bytes:
+    """Return an upsert of some megabytes."""
     request = points_pb2.UpsertPoints(collection_name=NAME, wait=True)
-    for number in range(POINTS):
+    for number in range(megabytes * POINTS_A_MB):
         point = request.points.add()
         point.id.num = number
         point.vectors.vector.dense.data.extend([float(number)] * DIM)
@@ -127,17 +130,23 @@ class Phase:
         self.ends = sum((uploader.ends for uploader in uploaders), Counter[str]())
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.gate("S4", size=60)
-def test_many_uploads_stay_within_memory(start_server: Callable[..., Server], budget: Budget) -> None:
-    server: Server = start_server(POINTSTORE__REQUEST_MEMORY_MB=str(BUDGET_MB))
+def start_with(start_server: Callable[..., Server], name: str, budget_mb: int) -> Server:
+    """Start a server with so much memory for requests, and the collection."""
+    server: Server = start_server(name, POINTSTORE__REQUEST_MEMORY_MB=str(budget_mb))
     with channel_to(server.address) as channel:
         # Plain dense rows would stay in memory until they are sealed, which is not what is measured.
         params = f"size: {DIM} distance: Dot multivector_config {{ }}"
         config = f"collection_name: '{NAME}' vectors_config {{ params {{ {params} }} }}"
         create = text_format.Parse(config, collections_pb2.CreateCollection())
         CollectionsStub(channel).Create(create, timeout=TIMEOUT_S)
-    request = body()
+    return server
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.gate("S4", size=60)
+def test_many_uploads_stay_within_memory(start_server: Callable[..., Server], budget: Budget) -> None:
+    server = start_with(start_server, "data", BUDGET_MB)
+    request = body(1)
     seconds = LONG_PHASE_S if budget.size >= LONG else PHASE_S
     assert budget.size * len(request) * 8 > 2 * BUDGET_MB << 20, "too few clients to fill the budget"
     few = Phase(server.address, request, FEW, seconds)
@@ -159,4 +168,21 @@ def test_many_uploads_stay_within_memory(start_server: Callable[..., Server], bu
         f"{budget.size} clients, {many.per_s:.0f} MB/s ({goodput:.0%} of that of {FEW}), {dict(many.ends)}; memory + "
         f"{peak.growth_mb:.0f} MiB (budget {BUDGET_MB} a worker); health within {many.prober.health_s:.2f} s, "
         f"counts within {many.prober.count_s:.2f} s"
+    )
+
+
+@pytest.mark.gate("S4", size=60)
+def test_without_a_budget_memory_grows_beyond_it(start_server: Callable[..., Server], budget: Budget) -> None:
+    growth_mb = {}
+    for budget_mb in (BUDGET_MB, NO_BUDGET_MB):
+        server = start_with(start_server, f"budget-{budget_mb}", budget_mb)
+        with Peak(server.worker_pids()) as peak:
+            ends = Phase(server.address, body(CONTROL_MB), min(budget.size, 60), CONTROL_S).ends
+        server.close()
+        assert ends["OK"] > 0
+        growth_mb[budget_mb] = peak.growth_mb
+    assert growth_mb[BUDGET_MB] < BUDGET_MB + SLACK_MB < growth_mb[NO_BUDGET_MB]
+    budget.report(
+        f"control: bodies of {CONTROL_MB} MB take + {growth_mb[BUDGET_MB]:.0f} MiB with the budget, "
+        f"+ {growth_mb[NO_BUDGET_MB]:.0f} without"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -59,6 +60,7 @@ class Credits:
         self._wait_s = wait_s
         self._changed = threading.Condition()
         self._line: deque[object] = deque()
+        self._reading: set[int] = set()
         self._held = 0
 
     @property
@@ -70,6 +72,36 @@ class Credits:
     def waiting(self) -> int:
         """How many wait."""
         return len(self._line)
+
+    def enter(self, until: float) -> bool:
+        """Wait until the calling thread may read a message: while some wait for credits, until one more could.
+
+        Without that, every message that cannot even wait would be read whole only to be refused.
+
+        Args:
+            until: when to give up, on the clock of `time.monotonic`.
+
+        Returns:
+            whether it may; then `entered` is to follow.
+        """
+        if not self._line:
+            return True
+        with self._changed:
+            while self._line and len(self._line) + len(self._reading) >= self._waiters_max:
+                left_s = until - monotonic()
+                if left_s <= 0:
+                    return False
+                self._changed.wait(left_s)
+            if self._line:
+                self._reading.add(get_ident())
+            return True
+
+    def entered(self) -> None:
+        """Note that the calling thread has read its message, or will not."""
+        if self._reading:
+            with self._changed:
+                self._reading.discard(get_ident())
+                self._changed.notify_all()
 
     def take(self, cost: int, *, wait_s: float | None = None) -> int:
         """Take credits, waiting for them if need be; return what is to be given back.
@@ -178,10 +210,11 @@ class Admission:
 
     def admitted(self, handler: Handler) -> Handler:
         """Return the handler of a call with admission before it, and before its reply."""
-        arrived = self._transfers.arrived
+        arrived, entered = self._transfers.arrived, self._credits.entered
 
         def admit(body: bytes, context: ServicerContext) -> bytes:
             arrived()
+            entered()
             remaining = context.time_remaining()
             deadline = None if remaining is None else monotonic() + remaining
             call = AdmittedCall(deadline, self._credits, self._message_bytes)

@@ -23,6 +23,7 @@ from pointstore.wire.unary import abort
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from pointstore.wire.admission import Credits
     from pointstore.wire.transfers import Transfers
 
     Method = grpc.RpcMethodHandler[bytes, bytes]
@@ -45,15 +46,25 @@ class CallPool(ThreadPoolExecutor):
         waiting_max: calls that may wait, for `full`.
         wait_s: seconds after which a waiting call is refused rather than begun.
         transfers: told when a thread waits for a body.
+        credits_: asked before a thread does so; None for calls whose bodies are small.
     """
 
-    def __init__(self, name: str, threads: int, waiting_max: int, wait_s: float, transfers: Transfers) -> None:
+    def __init__(  # noqa: PLR0913  what it is made of, once
+        self,
+        name: str,
+        threads: int,
+        waiting_max: int,
+        wait_s: float,
+        transfers: Transfers,
+        credits_: Credits | None = None,
+    ) -> None:
         super().__init__(threads)
         self._name = name
         self._threads_max = threads
         self._waiting_max = waiting_max
         self._wait_s = wait_s
         self._transfers = transfers
+        self._credits = credits_
         self._line = SimpleQueue[_Turn | None]()
         self._workers: list[threading.Thread] = []
         self._closed = False
@@ -104,15 +115,21 @@ class CallPool(ThreadPoolExecutor):
 
     def _run(self, turn: _Turn) -> None:
         event = turn.args[_EVENT]
+        until = turn.since + self._wait_s
         try:
-            if monotonic() - turn.since > self._wait_s:
+            if monotonic() > until:
                 text = f"Overloaded: the call has waited {self._wait_s:g} s for a thread, try again later"
+                refuse(event, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+            elif self._credits is not None and not self._credits.enter(until):
+                text = f"Overloaded: memory for requests was taken for {self._wait_s:g} s, try again later"
                 refuse(event, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
             else:
                 self._transfers.arriving(event, self)
             turn.fn(*turn.args, **turn.kwargs)
         finally:
             self._transfers.arrived()
+            if self._credits is not None:
+                self._credits.entered()
 
 
 class _Turn:

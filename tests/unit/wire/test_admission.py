@@ -70,6 +70,27 @@ def test_only_so_many_wait() -> None:
         assert waiting.result(10) == 10
 
 
+def test_messages_are_read_while_they_could_wait() -> None:
+    credits_ = Credits(100, 2, 10)
+    now = time.monotonic()
+    assert credits_.enter(now), "nobody waits"
+    credits_.take(100)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(credits_.take, 10)
+        wait_for(credits_, 1)
+        # One waits, two may: this thread may read, and while it does nobody else.
+        assert credits_.enter(now)
+        assert not pool.submit(credits_.enter, time.monotonic() + 0.05).result(10)
+        late = pool.submit(credits_.enter, time.monotonic() + 10)
+        time.sleep(0.05)
+        assert not late.done()
+        credits_.entered()
+        assert late.result(10)
+        credits_.give(100)
+        assert first.result(10) == 10
+    assert credits_.enter(now), "nobody waits any more"
+
+
 def test_who_waits_in_vain_leaves_the_line() -> None:
     credits_ = Credits(100, 10, 10)
     credits_.take(100)
