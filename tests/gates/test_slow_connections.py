@@ -43,7 +43,7 @@ ENDED_WITHIN_S = 15.0
 MARGIN_S = 10.0
 """For a machine that is busy with something else."""
 BUDGET_MB = 64
-SLACK_MB = 150
+SLACK_MB = 100
 TOGETHER = 500
 CONNECT = 64
 TIMEOUT_S = 60.0

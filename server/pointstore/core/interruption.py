@@ -16,13 +16,19 @@ from typing import TYPE_CHECKING, Final
 from pointstore.core.errors import CallCancelledError, OperationTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TypeVar
 
     _Item = TypeVar("_Item")
+    _Found = TypeVar("_Found")
 
 STRIDE: Final = 256
 """Items of cheap work between two checks in `checked`."""
+
+_FIRST: Final = 2
+_GROWTH: Final = 32
+_ITEMS_MAX: Final = 1024
+_BYTES: Final = 1 << 20
 
 
 class Interruption:
@@ -159,3 +165,35 @@ def stretches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     for start in range(0, len(items), size):
         check()
         yield items if len(items) <= size else items[start : start + size]
+
+
+def collected(
+    items: Sequence[_Item], read: Callable[[Sequence[_Item]], list[_Found]], weigh: Callable[[list[_Found]], int]
+) -> list[_Found]:
+    """Read items for a reply, in pieces with a check before and `grow` after each.
+
+    The first piece is small and tells how large others may be: a thousand payloads can be 1 KB or 1 GB, and `grow`
+    comes too late for what one piece holds.
+
+    Args:
+        items: what to read.
+        read: reads a piece.
+        weigh: bytes of what was read for the reply.
+
+    Raises:
+        CallCancelledError: the client has gone.
+        OperationTimeoutError: the time is over.
+        MessageTooLargeError: the reply could not be sent.
+        OverloadedError: there is no memory for it now.
+    """
+    found: list[_Found] = []
+    start, size = 0, _FIRST
+    while start < len(items):
+        check()
+        piece = read(items[start : start + size])
+        weight = weigh(piece)
+        grow(weight)
+        found += piece
+        start += size
+        size = max(1, min(_BYTES * size // max(weight, 1), _GROWTH * size, _ITEMS_MAX))
+    return found

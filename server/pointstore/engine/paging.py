@@ -7,6 +7,7 @@ whose slots are tested together, or, when few points match, the ids of all of th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -64,11 +65,7 @@ def records_of(view: View, places: list[Place], selectors: Selectors) -> list[Re
     if selectors.payload != ALL_PAYLOAD:
         some = interruption.checked(places, _PIECES_A_CHECK)
         return [record_of(view, point_id, slot_in(place), selectors) for point_id, place in some]
-    payloads: list[bytes] = []
-    for stretch in interruption.stretches(places, _RECORDS_A_CHECK):
-        read = view.store.points.payloads_at(view.txn, stretch)
-        interruption.grow(sum(map(len, read)))
-        payloads += read
+    payloads = interruption.collected(places, partial(view.store.points.payloads_at, view.txn), _weight)
     if selectors.vectors.enable:
         return [
             Record(point_id, payload, view.vectors(slot_in(place), selectors.vectors))
@@ -76,6 +73,10 @@ def records_of(view: View, places: list[Place], selectors: Selectors) -> list[Re
         ]
     # Without the constructor's call: whole payloads are what a scroll of everything is about.
     return [_NEW(Record, (place[0], payload, None, None)) for place, payload in zip(places, payloads, strict=True)]
+
+
+def _weight(payloads: list[bytes]) -> int:
+    return sum(map(len, payloads))
 
 
 def record_of(view: View, point_id: PointId, slot: int, selectors: Selectors) -> Record:

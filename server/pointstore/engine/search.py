@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Protocol, assert_never
@@ -20,7 +21,16 @@ from pointstore.core.errors import NotFoundError, UnsupportedError, unknown_vect
 from pointstore.core.filter import excluding
 from pointstore.core.payload import EMPTY
 from pointstore.core.point import PointId, point_not_found
-from pointstore.core.query import NearestQuery, Query, RankQuery, ScoredRecord, ScrollQuery, Selectors, VectorOfPoint
+from pointstore.core.query import (
+    NearestQuery,
+    PayloadSelector,
+    Query,
+    RankQuery,
+    ScoredRecord,
+    ScrollQuery,
+    Selectors,
+    VectorOfPoint,
+)
 from pointstore.core.schema import CollectionConfig
 from pointstore.core.space import Floats
 from pointstore.core.vector import Multi, Sparse, Vector
@@ -34,11 +44,10 @@ from pointstore.engine.view import DenseView, View
 from pointstore.index import flat
 from pointstore.index import slots as slot_sets
 from pointstore.index.slots import Bits
-from pointstore.storage.points import slot_keys
+from pointstore.storage.points import PointRecord, SlotKey, slot_keys
 
 _Slots = NDArray[np.uint64]
 
-_RECORDS_A_CHECK = 1024
 _VECTORS_A_CHECK = 32
 
 _score = attrgetter("score")
@@ -215,14 +224,8 @@ def _check_names(view: View, selectors: Selectors) -> None:
 def _hits(view: View, slots: _Slots, scores: Floats, offset: int, selectors: Selectors) -> list[ScoredRecord]:
     """Read the winners behind the offset; equal scores go by ascending id."""
     places = slots[offset:].tolist()
-    records = [
-        record
-        for some in interruption.stretches(slot_keys(slots[offset:]), _RECORDS_A_CHECK)
-        for record in view.store.points.records(view.txn, some)
-    ]
-    payloads = [view.payload(record, selectors.payload) for record in records] if selectors.payload.enable else None
-    if payloads is not None:
-        interruption.grow(sum(map(len, payloads)))
+    weigh = _payload_bytes if selectors.payload.enable else _nothing
+    records = interruption.collected(slot_keys(slots[offset:]), partial(_records, view, selectors.payload), weigh)
     vectors = (
         [view.vectors(slot, selectors.vectors) for slot in interruption.checked(places, _VECTORS_A_CHECK)]
         if selectors.vectors.enable
@@ -233,7 +236,7 @@ def _hits(view: View, slots: _Slots, scores: Floats, offset: int, selectors: Sel
             record.point_id,
             score,
             record.seq,
-            EMPTY if payloads is None else payloads[i],
+            record.payload if selectors.payload.enable else EMPTY,
             None if vectors is None else vectors[i],
         )
         for i, (record, score) in enumerate(zip(records, scores[offset:].tolist(), strict=True))
@@ -243,6 +246,22 @@ def _hits(view: View, slots: _Slots, scores: Floats, offset: int, selectors: Sel
             # Runs of equal scores only: a NaN must not move what is sorted already.
             return [hit for _, run in groupby(hits, _score) for hit in sorted(run, key=_point_id)]
     return hits
+
+
+def _records(view: View, selector: PayloadSelector, places: Sequence[SlotKey]) -> list[PointRecord]:
+    """Read records with only what is selected of their payloads."""
+    records = view.store.points.records(view.txn, places)
+    if selector.include is None and selector.exclude is None:
+        return records
+    return [record._replace(payload=view.payload(record, selector)) for record in records]
+
+
+def _nothing(_records: list[PointRecord]) -> int:
+    return 0
+
+
+def _payload_bytes(records: list[PointRecord]) -> int:
+    return sum([len(record.payload) for record in records])
 
 
 def _scroll(view: View, query: ScrollQuery) -> list[ScoredRecord]:

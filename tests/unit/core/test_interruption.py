@@ -13,7 +13,7 @@ from pointstore.core.errors import CallCancelledError, OperationTimeoutError
 from pointstore.core.interruption import Interruption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 @pytest.fixture
@@ -96,3 +96,38 @@ def test_each_thread_has_its_own_call(call: Interruption) -> None:
     thread.start()
     thread.join()
     assert found == [None]
+
+
+class Growing(Interruption):
+    """Notes what `grow` is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def grow(self, size: int) -> None:
+        self.sizes.append(size)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 1 << 20])
+def test_what_is_collected_grows_by_pieces_of_bounded_weight(size: int) -> None:
+    call, pieces = Growing(), list[int]()
+
+    def read(items: Sequence[int]) -> list[int]:
+        pieces.append(len(items))
+        return [2 * item for item in items]
+
+    with interruption.acting_for(call):
+        found = interruption.collected(range(5000), read, lambda piece: size * len(piece))
+    assert found == [2 * item for item in range(5000)]
+    assert call.sizes == [size * length for length in pieces]
+    assert max(call.sizes) <= max(2 * size, 1 << 20)
+    assert max(pieces) == {1: 1024, 1000: 1024, 1 << 20: 2}[size]
+    assert pieces[0] == 2
+
+
+def test_nothing_is_collected_of_nothing_and_after_the_end(call: Interruption) -> None:
+    assert interruption.collected([], lambda _: [1], len) == []
+    call.cancel()
+    with pytest.raises(CallCancelledError):
+        interruption.collected([1], lambda _: [1], len)
