@@ -22,7 +22,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 # The same examples in every run: a change that breaks something is to be blamed, not the dice. The long runs draw anew.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -68,15 +68,19 @@ def is_alive(pid: int) -> bool:
 class Server:
     """A server under test: the supervisor's process, its children, its data directory.
 
-    `address` (`127.0.0.1:port`) changes with every start that is not given the port: it is a free one.
+    `address` (`127.0.0.1:port`) changes with every start that is not given the port: it is a free one. `through` is a
+    command that starts the server's.
     """
 
-    def __init__(self, data_dir: Path, *, workers: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, data_dir: Path, *, workers: int, environment: Mapping[str, str], through: Sequence[str] = ()
+    ) -> None:
         self.data_dir = data_dir
         self.log_path = data_dir.with_name(data_dir.name + ".log")
         self.address = ""
         self._workers = workers
         self._environment = dict(environment)
+        self._through = list(through)
         self._process: subprocess.Popen[str] | None = None
         self._seen: set[int] = set()
 
@@ -106,7 +110,7 @@ class Server:
         command = [sys.executable, "-m", "pointstore", "serve", "--port", str(port), "--workers", str(self._workers)]
         with self.log_path.open("a") as log:
             self._process = subprocess.Popen(
-                [*command, "--data-dir", str(self.data_dir)],
+                [*self._through, *command, "--data-dir", str(self.data_dir)],
                 env=server_environment({**self._environment, **(environment or {})}),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -43,6 +43,8 @@ _IDENTITY_AND_GZIP: Final = 0b101
 _THREADS_PER_WAITER: Final = 4
 """Of so many threads one may wait for memory."""
 _REFUSALS_MAX: Final = 1024
+_REFUSING_S: Final = 0.2
+"""Seconds between the first refused call and the shutdown of the transport."""
 _READ_BUFFER_BYTES: Final = 64 << 10
 
 _GATE_LOOK_S: Final = 0.2
@@ -89,7 +91,8 @@ class Transport:
             # Refusals of our own come long before; this is for when even they pile up.
             maximum_concurrent_rpcs=2 * (settings.threads + settings.max_waiting_calls) + _REFUSALS_MAX,
         )
-        self.server.add_generic_rpc_handlers([CallTable({**unary, **handlers}, pools)])
+        self._table = CallTable({**unary, **handlers}, pools)
+        self.server.add_generic_rpc_handlers([self._table])
 
     def listen(self, address: str) -> int:
         """Bind `host:port` next to the other workers, start serving, return the port."""
@@ -105,6 +108,10 @@ class Transport:
             whether no handler runs any more, so that what handlers use may be closed.
 
         """
+        # A call that arrives while the transport shuts down, before its client can know, ends with CANCELLED, which
+        # nobody tries again. Clients that are refused like this first do not send it.
+        self._table.end()
+        time.sleep(_REFUSING_S)
         self.server.stop(grace_s).wait()
         # A cancelled call is over for its client, but its handler may still be at work in this pool.
         waiter = threading.Thread(target=self._shut_down, daemon=True)
@@ -162,6 +169,8 @@ def _channel_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_connection_idle_ms", int(settings.idle_timeout_s * 1000)),
         ("grpc.keepalive_time_ms", int(settings.keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", int(settings.keepalive_s * 1000)),
+        # grpcio 1.85.3 never starts the timer of the option above; this one, by default a minute, ends dead clients.
+        ("grpc.http2.ping_timeout_ms", int(settings.keepalive_s * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _CLIENT_PING_MIN_MS),
     ]

@@ -93,7 +93,14 @@ def test_too_many_open_files_pass(start_server: Start) -> None:
             collections.Create(creation("another"), timeout=TIMEOUT_S)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert stub.Count(count, timeout=TIMEOUT_S).result.count == 1
-        resource.prlimit(worker, resource.RLIMIT_NOFILE, usual)
+        # A client that comes now cannot be accepted; it gets through as soon as there is room, on the same channel.
+        with channel_to(server.address) as another:
+            with pytest.raises(grpc.RpcError) as refused:
+                PointsStub(another).Count(count, timeout=1)
+            assert refused.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+            assert stub.Count(count, timeout=TIMEOUT_S).result.count == 1
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, usual)
+            assert PointsStub(another).Count(count, wait_for_ready=True, timeout=TIMEOUT_S).result.count == 1
         assert collections.Create(creation("another"), timeout=TIMEOUT_S).result
     # A connection that could not be accepted meanwhile does no lasting harm either.
     put(server.address, 2, points)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import grpc
 import structlog
 
-from pointstore.core.errors import OverloadedError
+from pointstore.core.errors import OverloadedError, PointstoreError, UnavailableError
 from pointstore.wire.status import status_of
 from pointstore.wire.transfers import refuse
 from pointstore.wire.unary import abort
@@ -175,23 +175,38 @@ class CallTable(grpc.GenericRpcHandler):
     def __init__(self, handlers: Mapping[str, Method], pools: Mapping[str, CallPool]) -> None:
         self._handlers = dict(handlers)
         self._pools = dict(pools)
-        self._refusal: Method = grpc.stream_unary_rpc_method_handler(_Refusal())
+        text = "too many calls wait for a thread (setting max_waiting_calls), try again later"
+        self._full = _refusal(OverloadedError(text))
+        self._ending = _refusal(UnavailableError("the server is shutting down"))
+        self._ended = False
+
+    def end(self) -> None:
+        """Refuse every further call that one of our pools would execute."""
+        self._ended = True
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Method | None:
         """Return the handler of a call, None for a method that does not exist."""
         path = handler_call_details.method
         pool = self._pools.get(path)
-        if pool is not None and pool.full:
-            return self._refusal
+        if pool is not None:
+            if self._ended:
+                return self._ending
+            if pool.full:
+                return self._full
         return self._handlers.get(path)
+
+
+def _refusal(error: PointstoreError) -> Method:
+    method: Method = grpc.stream_unary_rpc_method_handler(_Refusal(error))
+    return method
 
 
 class _Refusal:
     """A handler that takes a stream only because the transport then leaves the request alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: PointstoreError) -> None:
+        self._status = status_of(error)
         self.experimental_thread_pool = ThreadPoolExecutor(1, thread_name_prefix="refusal")
 
     def __call__(self, _requests: Iterator[bytes], context: grpc.ServicerContext) -> NoReturn:
-        text = "too many calls wait for a thread (setting max_waiting_calls), try again later"
-        abort(context, status_of(OverloadedError(text)))
+        abort(context, self._status)
