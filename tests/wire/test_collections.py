@@ -166,6 +166,10 @@ CREATE_ERRORS: list[tuple[dict[str, Any], str]] = [
         f"Validation error in body: [wal_config.wal_capacity_mb: {ONE}]",
     ),
     ({"shard_number": 0}, f"Validation error in body: [shard_number: {ONE}]"),
+    (
+        {"shard_number": (1 << 32) - 1},
+        "Validation error in body: [shard_number: value 4294967295 invalid, must be 65536 or smaller]",
+    ),
     ({"replication_factor": 0}, f"Validation error in body: [replication_factor: {ONE}]"),
     ({"write_consistency_factor": 0}, f"Validation error in body: [write_consistency_factor: {ONE}]"),
     (

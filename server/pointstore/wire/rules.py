@@ -58,6 +58,8 @@ _LON_MAX: Final = 180.0
 _RING_POINTS_MIN: Final = 4
 _CANDIDATES_MAX: Final = 16_384
 _SIZE_MAX: Final = 65_536
+_SHARDS_MAX: Final = 65_536
+"""The specification names no maximum, but CollectionClusterInfo lists every shard."""
 _DENSE_ONLY_DATATYPES: Final[dict[int, str]] = {4: "turbo4", 5: "turbo8", 6: "turbo16"}
 
 
@@ -75,6 +77,15 @@ def at_most(most: float) -> FieldRule:
 
     def rule(value: float) -> str | None:
         return f"value {value} invalid, must be {most} or smaller" if value > most else None
+
+    return rule
+
+
+def both(*rules: FieldRule) -> FieldRule:
+    """Return the rule that says what the first of some has to say."""
+
+    def rule(value: Any) -> str | None:  # noqa: ANN401  whatever its rules take
+        return next((text for each in rules if (text := each(value))), None)
 
     return rule
 
@@ -301,7 +312,8 @@ def _rows() -> Iterator[tuple[str, str, FieldRule]]:
 
 
 def _collection_rows() -> Iterator[tuple[str, str, FieldRule]]:
-    for field in ("shard_number", "replication_factor", "write_consistency_factor"):
+    yield "CreateCollection", "shard_number", both(_ONE, at_most(_SHARDS_MAX))
+    for field in ("replication_factor", "write_consistency_factor"):
         yield "CreateCollection", field, _ONE
     for field in ("replication_factor", "write_consistency_factor"):
         yield "CollectionParamsDiff", field, _ONE
