@@ -142,7 +142,6 @@ def start_with(start_server: Callable[..., Server], name: str, budget_mb: int) -
     return server
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.gate("S4", size=60)
 def test_many_uploads_stay_within_memory(start_server: Callable[..., Server], budget: Budget) -> None:
     server = start_with(start_server, "data", BUDGET_MB)

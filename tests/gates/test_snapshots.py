@@ -152,7 +152,6 @@ def assert_nothing_left(server: Server) -> None:
 
 
 @pytest.mark.gate("R9", size=5)
-@pytest.mark.timeout(600)
 def test_snapshots_and_restores_that_are_killed(start_server: Start, tmp_path: Path, budget: Budget) -> None:
     rng = random.Random(budget.seed)
     seen, cycle = Seen(), 0

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from pointstore.core import interruption
-from pointstore.core.errors import InsufficientStorageError, RequestError, UnavailableError
+from pointstore.core.errors import InsufficientStorageError, PointstoreError, RequestError, UnavailableError
 from pointstore.core.interruption import Interruption
 from pointstore.core.operation import Nothing, Operation
 from pointstore.core.update import Update
@@ -23,6 +23,9 @@ from pointstore.engine.transition import Transition
 
 QUEUE_MAX = 1024
 """Requests that may wait for a commit; more are refused."""
+
+_LOOK_S = 0.02
+"""Seconds between two looks of a waiting thread at its call."""
 
 
 Begin = Callable[[], AbstractContextManager[Transition]]
@@ -77,11 +80,14 @@ class Writer:
                 msg = f"more than {QUEUE_MAX} writes are waiting"
                 raise InsufficientStorageError(msg)
             self._queue.append(request)
-        with self._turn:
+        self._wait_for_turn(request)
+        try:
             if not request.done:
                 with self._queue_lock:
                     group, self._queue = self._queue, []
                 self._commit(group, begin)
+        finally:
+            self._turn.release()
         if not request.done:
             # The thread that committed for this one was ended in the middle, so nothing is known of the outcome.
             msg = "the write was interrupted"
@@ -94,6 +100,17 @@ class Writer:
                 # Its traceback holds this frame: the two would keep each other, and the collection, alive.
                 del error
         return request.seqs
+
+    def _wait_for_turn(self, request: _Request) -> None:
+        """Take the turn, or leave the queue when the call is to stop and nobody has begun to commit for it."""
+        while not self._turn.acquire(timeout=_LOOK_S):
+            try:
+                interruption.check()
+            except PointstoreError:
+                with self._queue_lock:
+                    if request in self._queue:
+                        self._queue.remove(request)
+                        raise
 
     def _commit(self, group: list[_Request], begin: Begin) -> None:
         try:

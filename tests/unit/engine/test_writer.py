@@ -130,8 +130,11 @@ def test_a_refused_request_does_not_touch_the_others_of_its_group(collection: Co
 
 
 @pytest.mark.parametrize("leading", [0, 1])
-def test_a_request_whose_client_has_gone_is_not_begun(collection: Collection, leading: int) -> None:
+def test_a_request_whose_client_has_gone_is_not_begun(
+    collection: Collection, leading: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whichever thread commits the group: its own call's end is nothing to the others."""
+    monkeypatch.setattr(writer_module, "_LOOK_S", 10.0)
     gone, late, alive = Interruption(), Interruption(time.monotonic() - 1), Interruption(time.monotonic() + 60)
     gone.cancel()
     group = _Group(collection)
@@ -141,6 +144,37 @@ def test_a_request_whose_client_has_gone_is_not_begun(collection: Collection, le
     assert isinstance(results[2], OperationTimeoutError)
     assert results[1 - leading] == [2]
     assert list(contents(collection)) == ["0", str(2 - leading)]
+
+
+def test_a_request_whose_client_goes_leaves_the_queue(collection: Collection) -> None:
+    group, call, ended = _Group(collection), Interruption(), threading.Event()
+
+    @contextmanager
+    def begin() -> Iterator[Transition]:
+        # The leader's transaction: the other call ends, and its thread with it, before this one goes on.
+        call.cancel()
+        assert ended.wait(10)
+        with group.begin() as transition:
+            yield transition
+
+    def write() -> None:
+        interruption.begin(call)
+        with pytest.raises(CallCancelledError):
+            group._writer.write([upsert((1, {}, {}))], group.begin, wait=True)
+        assert not group._writer._queue
+        ended.set()
+
+    group._gate.set()
+    leader = threading.Thread(target=group._writer.write, args=([upsert((0, {}, {}))], begin), kwargs={"wait": True})
+    leader.start()
+    waiting = threading.Thread(target=write)
+    waiting.start()
+    for thread in (leader, waiting):
+        thread.join(20)
+        assert not thread.is_alive()
+    assert ended.is_set()
+    assert list(contents(collection)) == ["0"]
+    assert group.transactions == 1
 
 
 def test_a_failing_transaction_is_repeated_request_by_request(collection: Collection) -> None:
