@@ -46,7 +46,7 @@ class CallPool(ThreadPoolExecutor):
         waiting_max: calls that may wait, for `full`.
         wait_s: seconds after which a waiting call is refused rather than begun.
         transfers: told when a thread waits for a body.
-        credits_: asked before a thread does so; None for calls whose bodies are small.
+        credits_: asked before a thread does so; None for calls that are read whatever else waits.
     """
 
     def __init__(  # noqa: PLR0913  what it is made of, once
@@ -109,9 +109,11 @@ class CallPool(ThreadPoolExecutor):
         while (turn := self._line.get()) is not None:
             try:
                 self._run(turn)
-            except Exception:  # noqa: BLE001  the transport's own; the thread goes on
+            except BaseException:  # noqa: BLE001  the transport's own; the thread goes on
                 _log.exception("the transport failed at a call")
             turn.end()
+            # A thread without a call must not keep the last one and its messages.
+            del turn
 
     def _run(self, turn: _Turn) -> None:
         event = turn.args[_EVENT]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,10 @@ from pointstore.wire.call_pool import CallPool
 from pointstore.wire.transfers import Transfers
 
 THREADS = 3
+
+
+class Event:
+    """What the transport hands over of a call."""
 
 
 @pytest.fixture
@@ -44,6 +49,20 @@ def test_a_failing_call_leaves_its_thread(pool: CallPool) -> None:
     for _ in range(2 * THREADS):
         assert submit(pool, lambda: 1 / 0).wait(5)
     assert submit(pool, lambda: None).wait(5)
+    pool.shutdown()
+
+
+def test_a_thread_without_a_call_keeps_nothing_of_the_last_one(pool: CallPool) -> None:
+    event = Event()
+    kept = weakref.ref(event)
+    over = threading.Event()
+    pool.submit(lambda _state, _event: None, None, event).add_done_callback(lambda _turn: over.set())
+    del event
+    assert over.wait(5)
+    deadline = time.monotonic() + 5
+    while kept() is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     pool.shutdown()
 
 
