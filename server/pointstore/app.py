@@ -44,7 +44,8 @@ _THREADS_PER_WAITER: Final = 4
 """Of so many threads one may wait for memory."""
 _REFUSALS_MAX: Final = 1024
 _REFUSING_S: Final = 0.2
-"""Seconds between the first refused call and the shutdown of the transport."""
+_REFUSING_MAX_S: Final = 2.0
+_REFUSING_LOOK_S: Final = 0.02
 _READ_BUFFER_BYTES: Final = 64 << 10
 
 _GATE_LOOK_S: Final = 0.2
@@ -108,17 +109,27 @@ class Transport:
             whether no handler runs any more, so that what handlers use may be closed.
 
         """
-        # A call that arrives while the transport shuts down, before its client can know, ends with CANCELLED, which
-        # nobody tries again. Clients that are refused like this first do not send it.
-        self._table.end()
-        time.sleep(_REFUSING_S)
-        self.server.stop(grace_s).wait()
+        deadline = time.monotonic() + grace_s
+        self._refuse_for_a_while(min(grace_s, _REFUSING_MAX_S))
+        self.server.stop(max(deadline - time.monotonic(), 0)).wait()
         # A cancelled call is over for its client, but its handler may still be at work in this pool.
         waiter = threading.Thread(target=self._shut_down, daemon=True)
         waiter.start()
         waiter.join(_CLOSE_MARGIN_S)
         self._transfers.stop()
         return not waiter.is_alive()
+
+    def _refuse_for_a_while(self, most_s: float) -> None:
+        """Refuse further calls until those in flight have ended and their clients have had an answer to the next.
+
+        A call that arrives while the transport shuts down, before its client can know, ends with CANCELLED, which
+        nobody tries again. A client that was refused before does not send it.
+        """
+        self._table.end()
+        until = time.monotonic() + most_s
+        while any(pool.busy for pool in self._pools.values()) and time.monotonic() < until:
+            time.sleep(_REFUSING_LOOK_S)
+        time.sleep(_REFUSING_S)
 
     def _shut_down(self) -> None:
         for pool in self._pools.values():

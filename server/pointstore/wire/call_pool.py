@@ -67,12 +67,18 @@ class CallPool(ThreadPoolExecutor):
         self._credits = credits_
         self._line = SimpleQueue[_Turn | None]()
         self._workers: list[threading.Thread] = []
+        self._at_work: set[_Turn] = set()
         self._closed = False
 
     @property
     def waiting(self) -> int:
         """Calls that wait for a thread."""
         return self._line.qsize()
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are executed or wait."""
+        return bool(self._at_work) or self.waiting > 0
 
     @property
     def full(self) -> bool:
@@ -118,6 +124,7 @@ class CallPool(ThreadPoolExecutor):
     def _run(self, turn: _Turn) -> None:
         event = turn.args[_EVENT]
         until = turn.since + self._wait_s
+        self._at_work.add(turn)
         try:
             if monotonic() > until:
                 text = f"Overloaded: the call has waited {self._wait_s:g} s for a thread, try again later"
@@ -129,6 +136,7 @@ class CallPool(ThreadPoolExecutor):
                 self._transfers.arriving(event, self)
             turn.fn(*turn.args, **turn.kwargs)
         finally:
+            self._at_work.discard(turn)
             self._transfers.arrived()
             if self._credits is not None:
                 self._credits.entered()

@@ -85,8 +85,12 @@ def test_threads_and_line_are_bounded(pool: CallPool) -> None:
         submit(pool, work, calls=calls)
         assert pool.waiting == waiting + 1
     assert pool.full
+    assert pool.busy
     go.set()
     assert all(call.wait(5) for call in calls)
+    deadline = time.monotonic() + 5
+    while pool.busy:
+        assert time.monotonic() < deadline
     assert len(set(at_work)) == THREADS
     pool.shutdown()
 
