@@ -21,7 +21,8 @@ pytest: $(DEV)
 gates: $(DEV)
 	$(BIN)/python -m pytest -n 2 tests/gates
 
-# make gate GATE=R2 SIZE=100000 SECONDS=7200: one gate at a size of choice, stopped after so many seconds.
+# make gate GATE=R2 SIZE=100000 SECONDS=7200: one gate at a size of choice, stopped after so many seconds, or before with
+# kill -USR1 of pytest's process; it reports what it has reached.
 gate: SECONDS ?= 7200
 gate: $(DEV)
 	GATE_SIZE=$(SIZE) GATE_SECONDS=$(SECONDS) $(BIN)/python -m pytest -v --timeout 0 tests/gates --gate $(GATE)

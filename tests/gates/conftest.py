@@ -8,6 +8,7 @@ it counts. It takes the fixture `budget`, stops at `budget.size` or when `budget
 from __future__ import annotations
 
 import os
+import signal
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -73,7 +74,10 @@ def budget(request: pytest.FixtureRequest) -> Iterator[Budget]:
         _seconds(),
         int(os.environ.get(SEED, "1")),
     )
+    # Tells a long run to end now, with its report.
+    before = signal.signal(signal.SIGUSR1, lambda *_: setattr(made, "seconds", 0.0))
     yield made
+    signal.signal(signal.SIGUSR1, before)
     assert made.reports, "a gate reports what it reached"
     # Properties of a test travel from the processes of pytest-xdist to the one that prints.
     request.node.user_properties.extend((_REPORT, text) for text in made.reports)

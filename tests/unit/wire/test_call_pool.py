@@ -12,6 +12,7 @@ import pytest
 
 from pointstore.wire.call_pool import CallPool
 from pointstore.wire.transfers import Transfers
+from tests.conftest import wait_until
 
 THREADS = 3
 
@@ -88,9 +89,7 @@ def test_threads_and_line_are_bounded(pool: CallPool) -> None:
     assert pool.busy
     go.set()
     assert all(call.wait(5) for call in calls)
-    deadline = time.monotonic() + 5
-    while pool.busy:
-        assert time.monotonic() < deadline
+    wait_until(lambda: not pool.busy, "all calls have ended")
     assert len(set(at_work)) == THREADS
     pool.shutdown()
 
