@@ -19,7 +19,7 @@ pytest: $(DEV)
 
 # The gates of reliability at their short sizes: at most four minutes.
 gates: $(DEV)
-	$(BIN)/python -m pytest -n 3 tests/gates
+	$(BIN)/python -m pytest -n 2 tests/gates
 
 # make gate GATE=R2 SIZE=100000 SECONDS=7200: one gate at a size of choice, stopped after so many seconds, or before with
 # kill -USR1 of pytest's process; it reports what it has reached.
