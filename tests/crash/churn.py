@@ -9,7 +9,7 @@ import grpc
 
 from qdrant_grpc import collections_pb2
 from qdrant_grpc.collections_service_pb2_grpc import CollectionsStub
-from tests.crash.driver import TIMEOUT_S, channel_to
+from tests.crash.driver import LOST, TIMEOUT_S, channel_to
 from tests.crash.model import creation
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Churn(threading.Thread):
             method(request, timeout=TIMEOUT_S)
             self.exists[name] = present
         except grpc.RpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            if error.code() not in LOST:
                 raise
             self.exists[name] = None
 

@@ -44,7 +44,7 @@ EAGER = {
 }
 """Settings with which the optimizer seals, builds and merges all the time."""
 
-_LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 """What a client is told when its server dies or drains: the operation may have happened."""
 
 
@@ -168,7 +168,7 @@ class Writer(threading.Thread):
             reply = stub.UpdateBatch(request, timeout=TIMEOUT_S)
         except grpc.RpcError as error:
             self.calls.append(Call(began, time.monotonic(), error.code()))
-            if error.code() not in _LOST:
+            if error.code() not in LOST:
                 raise
             self.lost += 1
             self._possible = states
@@ -186,7 +186,7 @@ class Writer(threading.Thread):
         try:
             reply = stub.Get(request, timeout=TIMEOUT_S, wait_for_ready=wait)
         except grpc.RpcError as error:
-            if wait or error.code() not in _LOST:
+            if wait or error.code() not in LOST:
                 raise
             time.sleep(0.05)
             return
