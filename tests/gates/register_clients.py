@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+import traceback
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -114,7 +115,8 @@ def run(order: Order) -> Recorded:
     recorded = Recorded()
     for client in clients:
         if client.failure is not None:
-            raise client.failure
+            # As text: an error of a call does not travel between processes.
+            raise AssertionError("".join(traceback.format_exception(client.failure)))
         recorded.add(client.recorded)
     return recorded
 

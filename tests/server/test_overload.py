@@ -43,6 +43,7 @@ def start() -> Iterator[Start]:
         channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=options)
         started.append((transport, channel))
         start_one.port = port  # type: ignore[attr-defined]
+        start_one.transport = transport  # type: ignore[attr-defined]
         return channel.unary_unary(PATH)
 
     yield start_one
@@ -176,6 +177,34 @@ def test_call_that_waits_too_long_is_refused_and_never_begun(start: Start) -> No
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert text == "Overloaded: the call has waited 0.2 s for a thread, try again later"
     assert begun == [b"first"]
+
+
+def test_calls_during_a_shutdown_are_refused_in_words_and_that_in_flight_is_not(start: Start) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def slow(body: bytes, _context: grpc.ServicerContext) -> bytes:
+        begun.set()
+        assert release.wait(30)
+        return body
+
+    call = start(slow)
+    in_flight = call.future(b"in flight", timeout=30)
+    assert begun.wait(10)
+    stopping = threading.Thread(target=start.transport.stop, args=(10,))  # type: ignore[attr-defined]
+    stopping.start()
+    # The first may still be taken; it is in flight, then.
+    code, text = next(failed for _ in range(100) if (failed := refused_within(call, 0.2)) is not None)
+    assert (code, text) == (grpc.StatusCode.UNAVAILABLE, "the server is shutting down, try again later")
+    release.set()
+    assert in_flight.result(10) == b"in flight"
+    stopping.join(20)
+    assert not stopping.is_alive()
+
+
+def refused_within(call: Call, seconds: float) -> tuple[grpc.StatusCode, str] | None:
+    """Make a call; return how it was refused, None if it was not by then."""
+    failed = failure(call.future(b"late", timeout=seconds))
+    return None if failed[0] is grpc.StatusCode.DEADLINE_EXCEEDED else failed
 
 
 def test_large_requests_wait_for_memory_and_small_ones_do_not(start: Start) -> None:

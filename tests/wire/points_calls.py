@@ -26,6 +26,19 @@ if TYPE_CHECKING:
 COMPLETED = points_pb2.UpdateStatus.Completed
 ACKNOWLEDGED = points_pb2.UpdateStatus.Acknowledged
 UUID = "550e8400-e29b-41d4-a716-446655440000"
+UUID_2 = "550e8400-e29b-41d4-a716-446655440001"
+NEAREST = "query { nearest { dense { data: [1, 0] } } }"
+BODY = "Validation error in body: ["
+PAYLOAD = """
+    payload { key: 'a' value { struct_value {
+        fields { key: 'b' value { integer_value: 1 } }
+        fields { key: 'c' value { list_value {
+            values { struct_value { fields { key: 'd' value { double_value: 1 } } } }
+        } } }
+    } } }
+    payload { key: 'n' value { null_value: NULL_VALUE } }
+    payload { key: 'a.b' value { string_value: 'literal' } }
+"""
 ABSENT_ID = "00000000-0000-0000-0000-00000000002a"
 
 DENSE = "vectors_config { params { size: 2 distance: Dot } }"
@@ -166,3 +179,8 @@ def connect(address: str) -> Iterator[Calls]:
     """Yield the calls on a server: the body of a fixture."""
     with grpc.insecure_channel(address) as channel:
         yield Calls(channel)
+
+
+def ids_of(found: Any) -> list[int | str]:  # noqa: ANN401  retrieved or scored points
+    """Return the ids of points, in order."""
+    return [point.id.num if point.id.HasField("num") else point.id.uuid for point in found]

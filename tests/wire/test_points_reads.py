@@ -2,71 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from qdrant_grpc import points_pb2
-from tests.wire.points_calls import UUID
+from tests.wire.points_calls import BODY, NEAREST, PAYLOAD, UUID, UUID_2, ids_of
 
 if TYPE_CHECKING:
     from tests.wire.points_calls import Calls
 
-UUID_2 = "550e8400-e29b-41d4-a716-446655440001"
-PAYLOAD = """
-    payload { key: 'a' value { struct_value {
-        fields { key: 'b' value { integer_value: 1 } }
-        fields { key: 'c' value { list_value {
-            values { struct_value { fields { key: 'd' value { double_value: 1 } } } }
-        } } }
-    } } }
-    payload { key: 'n' value { null_value: NULL_VALUE } }
-    payload { key: 'a.b' value { string_value: 'literal' } }
-"""
-
-
-@pytest.fixture(scope="module")
-def points(calls: Calls) -> Calls:
-    """Dot product with [1, 0] ranks 7, UUID, 3, 1; UUID_2 has no vector."""
-    calls = calls.create("vectors_config { params { size: 2 distance: Dot } }")
-    vectors = {"num: 1": "[1, 9]", "num: 3": "[2, 0]", f"uuid: '{UUID}'": "[3, 0]", "num: 7": "[4, 0]"}
-    for point_id, data in vectors.items():
-        payload = PAYLOAD if point_id == "num: 1" else ""
-        vector = f"vectors {{ vector {{ dense {{ data: {data} }} }} }}"
-        calls.write("Upsert", f"points {{ id {{ {point_id} }} {vector} {payload} }}")
-    calls.write("Upsert", f"points {{ id {{ uuid: '{UUID_2}' }} vectors {{ vectors {{}} }} }}")
-    return calls
-
-
-@pytest.fixture(scope="module")
-def mixed(calls: Calls) -> Calls:
-    """Point 1 has all vectors, point 2 none."""
-    calls = calls.create(
-        """vectors_config { params_map {
-            map { key: '' value { size: 2 distance: Cosine } }
-            map { key: 'img' value { size: 3 distance: Euclid } }
-            map { key: 'rows' value { size: 2 distance: Dot multivector_config {} } }
-        } }
-        sparse_vectors_config { map { key: 'text' value {} } }"""
-    )
-    calls.write(
-        "Upsert",
-        """points { id { num: 1 } vectors { vectors {
-            vectors { key: '' value { dense { data: [3, 4] } } }
-            vectors { key: 'img' value { dense { data: [1, 2, 3] } } }
-            vectors { key: 'rows' value { dense { data: [1, 2] } } }
-            vectors { key: 'text' value { sparse { indices: [5, 2] values: [0.5, 1] } } }
-        } } }""",
-    )
-    calls.write("Upsert", "points { id { num: 2 } vectors { vectors {} } }")
-    return calls
-
-
-def _ids(found: Any) -> list[int | str]:  # noqa: ANN401  retrieved or scored points
-    return [point.id.num if point.id.HasField("num") else point.id.uuid for point in found]
-
-
-NEAREST = "query { nearest { dense { data: [1, 0] } } }"
 NONE_CONSISTENCY = "invalid read consistency message: `ReadConsistency::value` field is `None`"
 READS = [
     # method, a well-formed request
@@ -106,7 +51,6 @@ def test_filters_are_refused_before_the_lookup(  # noqa: PLR0913  two tables
     assert calls.refused(method, f"{request_text} filter {{ {condition} }}") == (code, text)
 
 
-BODY = "Validation error in body: ["
 INVALID = [
     ("Scroll", "limit: 0", f"{BODY}limit: value 0 invalid, must be 1 or larger]"),
     ("Search", "vector: 1", f"{BODY}limit: value 0 invalid, must be 1 or larger]"),
@@ -241,7 +185,7 @@ def test_no_time_at_all(points: Calls, method: str, operation: str) -> None:
     ],
 )
 def test_get(points: Calls, ids: list[int | str], expected: list[int | str]) -> None:
-    assert _ids(points.get(*ids)) == expected
+    assert ids_of(points.get(*ids)) == expected
 
 
 def test_get_returns_bare_ids_by_default(points: Calls) -> None:
@@ -268,7 +212,7 @@ PAGES = [
 @pytest.mark.parametrize(("request_text", "ids", "following"), PAGES)
 def test_scroll(points: Calls, request_text: str, ids: list[int | str], following: int | str | None) -> None:
     reply = points.call("Scroll", request_text)
-    assert _ids(reply.result) == ids
+    assert ids_of(reply.result) == ids
     assert reply.HasField("next_page_offset") == (following is not None)
     if following is not None:
         assert (reply.next_page_offset.num or reply.next_page_offset.uuid) == following
@@ -381,21 +325,21 @@ def _named(*names: str) -> points_pb2.VectorsOutput:
         ("include {}", ()),
     ],
 )
-def test_vector_selectors(mixed: Calls, method: str, selector: str, names: tuple[str, ...]) -> None:
+def test_vector_selectors(filled: Calls, method: str, selector: str, names: tuple[str, ...]) -> None:
     request = "ids { num: 1 } ids { num: 2 }" if method == "Get" else ""
-    first, second = mixed.call(method, f"{request} with_vectors {{ {selector} }}").result
+    first, second = filled.call(method, f"{request} with_vectors {{ {selector} }}").result
     assert first.vectors == _named(*names)
     assert second.vectors == _named()
 
 
 @pytest.mark.parametrize("selector", ["", "with_vectors {}", "with_vectors { enable: false }"])
-def test_vectors_that_were_not_requested(mixed: Calls, selector: str) -> None:
-    (point,) = mixed.call("Get", f"ids {{ num: 1 }} {selector}").result
+def test_vectors_that_were_not_requested(filled: Calls, selector: str) -> None:
+    (point,) = filled.call("Get", f"ids {{ num: 1 }} {selector}").result
     assert not point.HasField("vectors")
 
 
-def test_the_default_vector_alone(mixed: Calls) -> None:
-    (point,) = mixed.call("Get", "ids { num: 1 } with_vectors { include { names: '' } }").result
+def test_the_default_vector_alone(filled: Calls) -> None:
+    (point,) = filled.call("Get", "ids { num: 1 } with_vectors { include { names: '' } }").result
     assert str(point.vectors).split() == ["vector", "{", "dense", "{", "data:", "0.6", "data:", "0.8", "}", "}"]
 
 
@@ -403,180 +347,9 @@ def test_the_default_vector_alone(mixed: Calls) -> None:
     ("method", "request_text"),
     [("Get", "ids { num: 1 }"), ("Scroll", ""), ("Query", ""), ("Search", "vector: [1, 0] limit: 1")],
 )
-def test_unknown_name_of_requested_vectors(mixed: Calls, method: str, request_text: str) -> None:
-    refused = mixed.refused(method, f"{request_text} with_vectors {{ include {{ names: ['img', 'x'] }} }}")
+def test_unknown_name_of_requested_vectors(filled: Calls, method: str, request_text: str) -> None:
+    refused = filled.refused(method, f"{request_text} with_vectors {{ include {{ names: ['img', 'x'] }} }}")
     assert refused == ("INVALID_ARGUMENT", "Wrong input: Not existing vector name error: x")
-
-
-RANKED = [7, UUID, 3, 1]
-QUERIES = [
-    (NEAREST, RANKED),
-    (f"{NEAREST} limit: 2", RANKED[:2]),
-    (f"{NEAREST} limit: 2 offset: 1", RANKED[1:3]),
-    (f"{NEAREST} offset: 10", []),
-    (f"{NEAREST} limit: 18446744073709551615 offset: 18446744073709551615", []),
-    (f"{NEAREST} limit: 18446744073709551615 offset: 1", RANKED[1:]),
-    (f"{NEAREST} score_threshold: 2", RANKED[:2]),
-    (f"{NEAREST} params {{ exact: true hnsw_ef: 9 indexed_only: true acorn {{ enable: true }} }}", RANKED),
-    (f"{NEAREST} params {{ quantization {{ ignore: true rescore: false oversampling: 2 }} }}", RANKED),
-    (f"{NEAREST} filter {{ must_not {{ has_id {{ has_id {{ num: 7 }} }} }} }}", RANKED[1:]),
-    ("query { nearest { id { num: 3 } } }", [7, UUID, 1]),
-    (f"query {{ nearest {{ id {{ uuid: '{UUID.upper()}' }} }} }} limit: 1", [7]),
-    ("", [1, 3, 7, UUID, UUID_2]),
-    ("limit: 2 offset: 1 using: 'x'", [3, 7]),
-    ("filter { must_not { has_id { has_id { num: 1 } } } } limit: 2", [3, 7]),
-]
-
-
-@pytest.mark.parametrize(("request_text", "expected"), QUERIES)
-def test_query(points: Calls, request_text: str, expected: list[int | str]) -> None:
-    reply = points.call("Query", request_text)
-    assert _ids(reply.result) == expected
-    assert reply.time > 0
-    assert not reply.HasField("usage")
-    batch = points.call("QueryBatch", f"query_points {{ collection_name: 'other' {request_text} }}")
-    assert [_ids(each.result) for each in batch.result] == [expected]
-
-
-def test_scores_and_versions(points: Calls) -> None:
-    hits = points.call("Query", NEAREST).result
-    assert [hit.score for hit in hits] == [4, 3, 2, 1]
-    assert [hit.version for hit in hits] == [4, 3, 2, 1]
-    scrolled = points.call("Query", "").result
-    assert {(hit.score, hit.version) for hit in scrolled} == {(1.0, 0)}
-
-
-def test_search(points: Calls) -> None:
-    request = "vector: [1, 0] limit: 2 offset: 1 score_threshold: 1.5 with_payload { enable: true } vector_name: ''"
-    assert _ids(points.call("Search", request).result) == [UUID, 3]
-    second = "search_points { collection_name: 'y' vector: [0, 1] limit: 1 }"
-    searches = f"search_points {{ collection_name: 'x' {request} }} {second}"
-    batch = points.call("SearchBatch", searches)
-    assert [_ids(each.result) for each in batch.result] == [[UUID, 3], [1]]
-    assert batch.time > 0
-
-
-def test_empty_batches(points: Calls) -> None:
-    assert not points.call("QueryBatch").result
-    assert not points.call("SearchBatch").result
-
-
-def test_one_failing_request_fails_the_batch(points: Calls) -> None:
-    good = f"query_points {{ collection_name: 'x' {NEAREST} }}"
-    bad = "query_points { collection_name: 'x' query { nearest { dense { data: 1 } } } }"
-    text = "Wrong input: Vector dimension error: expected dim: 2, got 1"
-    assert points.refused("QueryBatch", good + bad) == ("INVALID_ARGUMENT", text)
-
-
-NO_SERVICE = "InferenceService URL not configured - please provide valid address in config"
-NO_QUERY = "A query is needed to use the score_threshold. Can't have score_threshold without defining a query."
-EXECUTION = [
-    (
-        "query { nearest { dense { data: 1 } } }",
-        "INVALID_ARGUMENT",
-        "Wrong input: Vector dimension error: expected dim: 2, got 1",
-    ),
-    (
-        "query { nearest { dense {} } }",
-        "INVALID_ARGUMENT",
-        "Wrong input: Vector dimension error: expected dim: 2, got 0",
-    ),
-    (f"{NEAREST} using: 'x'", "INVALID_ARGUMENT", "Wrong input: Not existing vector name error: x"),
-    (
-        "query { nearest { sparse { values: 1 indices: 1 } } }",
-        "INVALID_ARGUMENT",
-        "Wrong input: Conversion between sparse and regular vectors failed",
-    ),
-    (
-        "query { nearest { multi_dense { vectors { data: [1, 2] } } } }",
-        "INVALID_ARGUMENT",
-        "Wrong input: Conversion between multi and regular vectors failed",
-    ),
-    ("query { nearest { id { num: 999 } } }", "NOT_FOUND", "Not found: No point with id 999 found"),
-    (
-        f"query {{ nearest {{ id {{ uuid: '{UUID_2}' }} }} }}",
-        "NOT_FOUND",
-        'Not found: Vector with name "" for point not found',
-    ),
-    (f"{NEAREST} lookup_from {{ collection_name: 'missing' }}", "NOT_FOUND", "Not found: Collection missing not found"),
-    (
-        "query { nearest { document { model: 'clip' text: 'a' } } }",
-        "INTERNAL",
-        f"Inference error: Service internal error: {NO_SERVICE}",
-    ),
-    (
-        "query { nearest { image { model: 'bm25' image { bool_value: true } } } }",
-        "INTERNAL",
-        "Inference error: Wrong input: Only text input is supported for bm25.",
-    ),
-    (
-        "query { nearest { document { model: 'bm25' options { key: 'b' value { integer_value: 2 } } } } }",
-        "INTERNAL",
-        "Inference error: Wrong input: BM25 b must be finite and in [0.0, 1.0], got 2",
-    ),
-    (
-        "score_threshold: 1",
-        "INVALID_ARGUMENT",
-        f"Bad request: {NO_QUERY}",
-    ),
-    (
-        "prefetch {}",
-        "INVALID_ARGUMENT",
-        "Bad request: A query is needed to merge the prefetches. Can't have prefetches without defining a query.",
-    ),
-    (f"{NEAREST} prefetch {{}}", "UNIMPLEMENTED", "`prefetch` is not implemented yet"),
-]
-
-
-@pytest.mark.parametrize(("request_text", "code", "text"), EXECUTION)
-def test_queries_that_cannot_be_executed(points: Calls, request_text: str, code: str, text: str) -> None:
-    assert points.refused("Query", request_text) == (code, text)
-
-
-def test_inference_is_noticed_before_the_lookup(calls: Calls) -> None:
-    code, text = calls.refused("Query", "query { nearest { document { model: 'clip' text: 'a' } } }")
-    assert code == "INTERNAL"
-    assert text.startswith("Inference error: ")
-
-
-def test_using_and_lookup(calls: Calls, mixed: Calls) -> None:
-    """A point's vector may be taken from another collection under another name."""
-    target = calls.create("vectors_config { params_map { map { key: 'v' value { size: 2 distance: Euclid } } } }")
-    target.write(
-        "Upsert",
-        "points { id { num: 1 } vectors { vectors { vectors { key: 'v' value { dense { data: [0, 0] } } } } } }",
-    )
-    lookup = f"lookup_from {{ collection_name: '{mixed.name}' vector_name: '' }}"
-    query = f"query {{ nearest {{ id {{ num: 1 }} }} }} using: 'v' {lookup}"
-    (hit,) = target.call("Query", query).result
-    assert hit.id.num == 1
-    assert hit.score == pytest.approx(1.0)
-    missing = query.replace("''", "'img'")
-    text = "Wrong input: Vector dimension error: expected dim: 2, got 3"
-    assert target.refused("Query", missing) == ("INVALID_ARGUMENT", text)
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "recommend {}",
-        "discover {}",
-        "context {}",
-        "order_by { key: 'a' }",
-        "fusion: RRF",
-        "sample: Random",
-        "formula {}",
-        "nearest_with_mmr {}",
-        "rrf {}",
-        "relevance_feedback {}",
-    ],
-)
-def test_other_queries_are_refused_by_name(points: Calls, query: str) -> None:
-    kind = query.replace(":", " ").split()[0]
-    assert points.refused("Query", f"query {{ {query} }}") == (
-        "UNIMPLEMENTED",
-        f"query `{kind}` is not implemented yet",
-    )
 
 
 @pytest.mark.parametrize(

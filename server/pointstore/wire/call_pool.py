@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import grpc
 import structlog
 
-from pointstore.core.errors import OverloadedError, PointstoreError, UnavailableError
-from pointstore.wire.status import status_of
+from pointstore.core.errors import OverloadedError
+from pointstore.wire.status import SHUTTING_DOWN, Status, status_of
 from pointstore.wire.transfers import refuse
 from pointstore.wire.unary import abort
 
@@ -175,7 +175,7 @@ class _Turn:
 
 
 class CallTable(grpc.GenericRpcHandler):
-    """Finds the handler of a method; that of a full pool refuses at once, without reading the request.
+    """Finds the handler of a method; when its pool is full, or the server ends, one that refuses without reading.
 
     Args:
         handlers: by full path.
@@ -186,8 +186,8 @@ class CallTable(grpc.GenericRpcHandler):
         self._handlers = dict(handlers)
         self._pools = dict(pools)
         text = "too many calls wait for a thread (setting max_waiting_calls), try again later"
-        self._full = _refusal(OverloadedError(text))
-        self._ending = _refusal(UnavailableError("the server is shutting down"))
+        self._full = _refusal(status_of(OverloadedError(text)))
+        self._ending = _refusal(SHUTTING_DOWN)
         self._ended = False
 
     def end(self) -> None:
@@ -206,16 +206,16 @@ class CallTable(grpc.GenericRpcHandler):
         return self._handlers.get(path)
 
 
-def _refusal(error: PointstoreError) -> Method:
-    method: Method = grpc.stream_unary_rpc_method_handler(_Refusal(error))
+def _refusal(status: Status) -> Method:
+    method: Method = grpc.stream_unary_rpc_method_handler(_Refusal(status))
     return method
 
 
 class _Refusal:
     """A handler that takes a stream only because the transport then leaves the request alone."""
 
-    def __init__(self, error: PointstoreError) -> None:
-        self._status = status_of(error)
+    def __init__(self, status: Status) -> None:
+        self._status = status
         self.experimental_thread_pool = ThreadPoolExecutor(1, thread_name_prefix="refusal")
 
     def __call__(self, _requests: Iterator[bytes], context: grpc.ServicerContext) -> NoReturn:

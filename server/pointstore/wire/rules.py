@@ -81,8 +81,8 @@ def at_most(most: float) -> FieldRule:
     return rule
 
 
-def both(*rules: FieldRule) -> FieldRule:
-    """Return the rule that says what the first of some has to say."""
+def all_of(*rules: FieldRule) -> FieldRule:
+    """Return the rule that gives the reason of the first of some rules that has one."""
 
     def rule(value: Any) -> str | None:  # noqa: ANN401  whatever its rules take
         return next((text for each in rules if (text := each(value))), None)
@@ -312,7 +312,7 @@ def _rows() -> Iterator[tuple[str, str, FieldRule]]:
 
 
 def _collection_rows() -> Iterator[tuple[str, str, FieldRule]]:
-    yield "CreateCollection", "shard_number", both(_ONE, at_most(_SHARDS_MAX))
+    yield "CreateCollection", "shard_number", all_of(_ONE, at_most(_SHARDS_MAX))
     for field in ("replication_factor", "write_consistency_factor"):
         yield "CreateCollection", field, _ONE
     for field in ("replication_factor", "write_consistency_factor"):

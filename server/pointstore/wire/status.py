@@ -94,6 +94,7 @@ class Status(NamedTuple):
 
 
 UNEXPECTED: Final = Status(StatusCode.INTERNAL, _INTERNAL_TEXTS[StatusCode.INTERNAL])
+SHUTTING_DOWN: Final = Status(StatusCode.UNAVAILABLE, "the server is shutting down, try again later")
 
 
 def code_of(kind: type[PointstoreError]) -> StatusCode:
