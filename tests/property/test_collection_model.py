@@ -12,20 +12,16 @@ import math
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import assert_never
 
-import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pointstore.core.errors import NotFoundError, RequestError, WrongInputError
 from pointstore.core.filter import Filter, HasId
-from pointstore.core.path import Path, delete, merge, merge_at, parse_path
+from pointstore.core.path import parse_path
 from pointstore.core.payload import pack_payload, unpack_payload
 from pointstore.core.point import PointId, format_point_id
 from pointstore.core.query import NearestQuery, ScrollRequest, SearchParams, Selectors, VectorOfPoint
@@ -33,12 +29,10 @@ from pointstore.core.schema import (
     CollectionConfig,
     Datatype,
     Distance,
-    Json,
     MultiVectorConfig,
     SparseVectorParams,
     VectorParams,
 )
-from pointstore.core.space import space_of
 from pointstore.core.update import (
     ClearPayload,
     CreateVector,
@@ -54,7 +48,7 @@ from pointstore.core.update import (
     UpdateVectors,
     Upsert,
 )
-from pointstore.core.vector import Dense, Multi, NamedVectors, Sparse, Vector
+from pointstore.core.vector import Dense, NamedVectors, Vector
 from pointstore.engine.engine import Engine
 from pointstore.engine.strict import Searches
 from tests.building import (
@@ -70,187 +64,24 @@ from tests.building import (
     seal,
     sparse,
 )
+from tests.property.collection_model import Model, Params, RefusedError
 
 _EXAMPLES = int(os.environ.get("POINTSTORE_PROPERTY_EXAMPLES", "0"))
 _UUIDS = ["00000000-0000-0000-0000-000000000007", "f0000000-0000-0000-0000-000000000000"]
 _IDS = [pid(point) for point in (*range(10), 2**64 - 1, *_UUIDS)]
 
-_Params = VectorParams | SparseVectorParams
-_SPACES: dict[str, _Params] = {
+_SPACES: dict[str, Params] = {
     "": VectorParams(2, Distance.DOT),
     "e": VectorParams(3, Distance.EUCLID, datatype=Datatype.FLOAT16),
     "m": VectorParams(2, Distance.COSINE, multivector_config=MultiVectorConfig()),
     "s": SparseVectorParams(),
 }
-_CHANGING: list[_Params] = [
+_CHANGING: list[Params] = [
     VectorParams(2, Distance.COSINE),
     VectorParams(3, Distance.MANHATTAN, datatype=Datatype.UINT8),
     VectorParams(1, Distance.EUCLID, multivector_config=MultiVectorConfig()),
     SparseVectorParams(),
 ]
-
-
-class _RefusedError(Exception):
-    """The model's answer to an update that must be refused."""
-
-    def __init__(self, kind: type[RequestError], *, when_applied: bool) -> None:
-        super().__init__(kind.__name__)
-        self.kind = kind
-        self.when_applied = when_applied
-
-
-@dataclass
-class _Point:
-    payload: dict[str, Json] = field(default_factory=dict)
-    vectors: dict[str, object] = field(default_factory=dict)
-    version: int = 0
-
-
-class _Model:
-    """What a collection shall hold."""
-
-    def __init__(self) -> None:
-        self.points: dict[PointId, _Point] = {}
-        self.spaces: dict[str, _Params] = dict(_SPACES)
-        self.seq = 0
-
-    def apply(self, update: Update) -> int:
-        """Apply an update and return its number, or raise `_RefusedError` and leave everything as it is."""
-        seq = self.seq + (2 if isinstance(update, CreateVector | DropVector) else 1)
-        match update:
-            case Upsert():
-                self._upsert(update, seq)
-            case UpdateVectors():
-                self._update_vectors(update, seq)
-            case DeletePoints(selector):
-                for point_id in self._selected(selector):
-                    self.points.pop(point_id, None)
-            case DeleteVectors(selector, names):
-                self._delete_vectors(selector, names, seq)
-            case CreateVector(name, params):
-                if self.spaces.setdefault(name, params) != params:
-                    raise _RefusedError(WrongInputError, when_applied=False)
-            case DropVector(name):
-                self.spaces.pop(name, None)
-                for point in self.points.values():
-                    point.vectors.pop(name, None)
-            case SetPayload() | OverwritePayload() | DeletePayload() | ClearPayload():
-                for point in self._touched(self._existing(update.selector), seq):
-                    _change_payload(point, update)
-            case _:
-                # Field indexes are none of this test's business.
-                raise AssertionError(update)
-        self.seq = seq
-        return seq
-
-    def skip(self) -> int:
-        """Take a number for an update that came to nothing."""
-        self.seq += 1
-        return self.seq
-
-    def matching(self, condition: Filter) -> set[PointId]:
-        """Return the points that match a filter of the strategies below."""
-        found = set(self.points)
-        for part in condition.must:
-            assert isinstance(part, HasId)
-            found &= part.ids
-        for part in condition.must_not:
-            assert isinstance(part, HasId)
-            found -= part.ids
-        return found
-
-    def _selected(self, selector: Selector) -> list[PointId]:
-        return list(selector) if isinstance(selector, tuple) else sorted(self.matching(selector))
-
-    def _existing(self, selector: Selector) -> list[PointId]:
-        chosen = self._selected(selector)
-        if any(point_id not in self.points for point_id in chosen):
-            raise _RefusedError(NotFoundError, when_applied=True)
-        return chosen
-
-    def _touched(self, chosen: Sequence[PointId], seq: int) -> Iterator[_Point]:
-        for point_id in dict.fromkeys(chosen):
-            self.points[point_id].version = seq
-            yield self.points[point_id]
-
-    def _upsert(self, update: Upsert, seq: int) -> None:
-        for vectors in update.vectors:
-            for name, vector in vectors.items():
-                params = self.spaces.get(name)
-                if isinstance(params, VectorParams) and not isinstance(vector, Sparse) and vector.dim != params.size:
-                    raise _RefusedError(WrongInputError, when_applied=False)
-        allowed = self.matching(update.condition) if update.condition is not None else set(self.points)
-        written: dict[PointId, _Point] = {}
-        for point_id, payload, vectors in zip(update.ids, update.payloads, update.vectors, strict=True):
-            exists = point_id in self.points
-            match update.mode:
-                case UpdateMode.INSERT_ONLY:
-                    wanted = not exists
-                case UpdateMode.UPDATE_ONLY:
-                    wanted = exists and point_id in allowed
-                case UpdateMode.UPSERT:
-                    wanted = not exists or point_id in allowed
-                case _:
-                    assert_never(update.mode)
-            if wanted:
-                written[point_id] = _Point(unpack_payload(payload), dict(vectors), seq)
-        for point in written.values():
-            point.vectors = {name: self._stored(name, vector) for name, vector in point.vectors.items()}
-        self.points |= written
-
-    def _update_vectors(self, update: UpdateVectors, seq: int) -> None:
-        merged: dict[PointId, NamedVectors] = {}
-        for point_id, vectors in zip(update.ids, update.vectors, strict=True):
-            merged.setdefault(point_id, {}).update(vectors)
-        self._existing(tuple(merged))
-        chosen = set(merged) if update.condition is None else set(merged) & self.matching(update.condition)
-        stored = {
-            point_id: {name: self._stored(name, vector) for name, vector in merged[point_id].items()}
-            for point_id in chosen
-        }
-        for point_id in chosen:
-            self.points[point_id].vectors.update(stored[point_id])
-            self.points[point_id].version = seq
-
-    def _delete_vectors(self, selector: Selector, names: Sequence[str], seq: int) -> None:
-        chosen = self._existing(selector)
-        if chosen and set(names) - self.spaces.keys():
-            raise _RefusedError(WrongInputError, when_applied=True)
-        for point in self._touched(chosen, seq):
-            for name in names:
-                point.vectors.pop(name, None)
-
-    def _stored(self, name: str, vector: object) -> object:
-        params = self.spaces.get(name)
-        misfit = _RefusedError(WrongInputError, when_applied=True)
-        if isinstance(params, SparseVectorParams):
-            if not isinstance(vector, Sparse):
-                raise misfit
-            return plain(vector)
-        if params is None or not isinstance(vector, Dense | Multi) or vector.dim != params.size:
-            raise misfit
-        multiple = params.multivector_config is not None
-        if isinstance(vector, Multi) and not multiple:
-            raise misfit
-        rows = space_of(params).stored(np.frombuffer(vector.data, "<f4").reshape(-1, params.size))
-        packed = rows.astype("<f4").tobytes()
-        return plain(Multi(packed, params.size) if multiple else Dense(packed))
-
-
-def _change_payload(point: _Point, update: SetPayload | OverwritePayload | DeletePayload | ClearPayload) -> None:
-    match update:
-        case SetPayload(_, payload, None):
-            merge(point.payload, unpack_payload(payload))
-        case SetPayload(_, payload, Path() as key):
-            merge_at(point.payload, key, unpack_payload(payload))
-        case OverwritePayload(_, payload):
-            point.payload = unpack_payload(payload)
-        case DeletePayload(_, keys):
-            for key in keys:
-                delete(point.payload, key)
-        case ClearPayload():
-            point.payload = {}
-
 
 _NUMBERS = st.sampled_from([-2.0, -1.0, 0.0, 0.25, 1.0, 3.0, 100.0])
 _SCALARS = st.sampled_from([None, True, 1, 1.0, "x", -7, 2.5])
@@ -274,7 +105,7 @@ def _rows(dim: int) -> st.SearchStrategy[Dense]:
     return st.lists(_NUMBERS, min_size=dim, max_size=dim).map(lambda row: dense(*row))
 
 
-def _vectors_for(params: _Params) -> st.SearchStrategy[Vector]:
+def _vectors_for(params: Params) -> st.SearchStrategy[Vector]:
     if isinstance(params, SparseVectorParams):
         return st.dictionaries(st.integers(0, 5), _NUMBERS, max_size=3).map(
             lambda weights: sparse(**{f"_{index}": weight for index, weight in weights.items()})
@@ -297,7 +128,7 @@ _MISFITS: list[tuple[str, Vector]] = [
 
 
 @st.composite
-def _named_vectors(draw: st.DrawFn, spaces: dict[str, _Params]) -> NamedVectors:
+def _named_vectors(draw: st.DrawFn, spaces: dict[str, Params]) -> NamedVectors:
     names = draw(st.lists(st.sampled_from(sorted(spaces)), unique=True, max_size=4)) if spaces else []
     vectors = {name: draw(_vectors_for(spaces[name])) for name in names}
     if draw(st.integers(0, 19)) == 0:
@@ -307,7 +138,7 @@ def _named_vectors(draw: st.DrawFn, spaces: dict[str, _Params]) -> NamedVectors:
 
 
 @st.composite
-def _updates(draw: st.DrawFn, spaces: dict[str, _Params], existing: list[PointId]) -> Update:
+def _updates(draw: st.DrawFn, spaces: dict[str, Params], existing: list[PointId]) -> Update:
     # Mostly points that exist, or nearly every update would be refused.
     ids = st.lists(st.sampled_from(existing), min_size=1, max_size=3) if existing else _SOME
     selectors: st.SearchStrategy[Selector] = st.one_of(ids.map(tuple), ids.map(tuple), _SOME.map(tuple), _FILTERS)
@@ -348,7 +179,7 @@ class CollectionMachine(RuleBasedStateMachine):
         super().__init__()
         self._directory = tempfile.TemporaryDirectory(prefix="pointstore-model-")
         self._open()
-        self.model = _Model()
+        self.model = Model(_SPACES)
 
     def _open(self) -> None:
         self.engine = Engine(pathlib.Path(self._directory.name), map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
@@ -365,7 +196,7 @@ class CollectionMachine(RuleBasedStateMachine):
     def write(self, data: st.DataObject, count: int, wait: bool) -> None:  # noqa: FBT001  Hypothesis passes names
         updates: list[Update] = []
         expected: list[int] = []
-        refused: _RefusedError | None = None
+        refused: RefusedError | None = None
         # Drawn one after the other, since what fits depends on those before.
         for _ in range(count):
             spaces = self.model.spaces
@@ -373,7 +204,7 @@ class CollectionMachine(RuleBasedStateMachine):
             before = copy.deepcopy(self.model)
             try:
                 expected.append(self.model.apply(updates[-1]))
-            except _RefusedError as error:
+            except RefusedError as error:
                 self.model = before
                 if wait or not error.when_applied:
                     refused = error
