@@ -1,9 +1,9 @@
 """Group commit: the writes of many threads in one transaction.
 
-Each thread queues its updates and then waits for its turn to commit. Whoever gets the turn takes everything that is
-queued by then, resolves, logs and applies it in one synced transaction, and the others find their results ready.
-Without contention that is no more than the transaction itself, on the caller's own thread. Requests of one group
-succeed and fail one by one, since resolving happens before anything of an operation is written.
+Each thread queues its updates. One of them leads: it takes everything that is queued by then, resolves, logs and
+applies it in one synced transaction, hands the lead to the oldest request that has come meanwhile and wakes those
+whose results are ready. Without contention that is no more than the transaction itself, on the caller's own thread.
+Requests of one group succeed and fail one by one, since resolving happens before anything of an operation is written.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ class _Request:
     seqs: list[int] = field(default_factory=list)
     error: Exception | None = None
     done: bool = False
+    leads: bool = False
+    asleep: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.asleep.acquire()
 
 
 class Writer:
@@ -59,7 +64,7 @@ class Writer:
         self._charge = charge
         self._queue: list[_Request] = []
         self._queue_lock = threading.Lock()
-        self._turn = threading.Lock()
+        self._led = False
 
     def write(self, updates: Sequence[Update], begin: Begin, *, wait: bool) -> list[int]:
         """Commit updates in order, each atomic and independent; return their log numbers once they are on disk.
@@ -80,14 +85,11 @@ class Writer:
                 msg = f"more than {QUEUE_MAX} writes are waiting"
                 raise InsufficientStorageError(msg)
             self._queue.append(request)
-        self._wait_for_turn(request)
-        try:
-            if not request.done:
-                with self._queue_lock:
-                    group, self._queue = self._queue, []
-                self._commit(group, begin)
-        finally:
-            self._turn.release()
+            request.leads, self._led = not self._led, True
+        if not request.leads:
+            self._wait(request)
+        if request.leads:
+            self._lead(begin)
         if not request.done:
             # The thread that committed for this one was ended in the middle, so nothing is known of the outcome.
             msg = "the write was interrupted"
@@ -101,16 +103,35 @@ class Writer:
                 del error
         return request.seqs
 
-    def _wait_for_turn(self, request: _Request) -> None:
-        """Take the turn, or leave the queue when the call is to stop and nobody has begun to commit for it."""
-        while not self._turn.acquire(timeout=_LOOK_S):
+    def _wait(self, request: _Request) -> None:
+        """Sleep until the request is done or is to lead; or leave the queue when its call is to stop before."""
+        while not request.asleep.acquire(timeout=_LOOK_S):
             try:
                 interruption.check()
             except PointstoreError:
                 with self._queue_lock:
-                    if request in self._queue:
+                    if not request.leads and request in self._queue:
                         self._queue.remove(request)
                         raise
+
+    def _lead(self, begin: Begin) -> None:
+        """Commit what is queued.
+
+        The lead is handed on, not left to whoever is fastest: that would be this thread with its next request, again
+        and again, while the others sleep.
+        """
+        with self._queue_lock:
+            group, self._queue = self._queue, []
+        try:
+            self._commit(group, begin)
+        finally:
+            with self._queue_lock:
+                heirs = self._queue[:1]
+                self._led = bool(heirs)
+                for heir in heirs:
+                    heir.leads = True
+            for woken in (*heirs, *group):
+                woken.asleep.release()
 
     def _commit(self, group: list[_Request], begin: Begin) -> None:
         try:

@@ -177,6 +177,39 @@ def test_a_request_whose_client_goes_leaves_the_queue(collection: Collection) ->
     assert group.transactions == 1
 
 
+def leads_after_waiting(collection: Collection) -> bool:
+    """Tell whether a request that waited leads next, and not the thread that has just led and comes again."""
+    writer = Writer(check_update)
+    leaders: list[threading.Thread] = []
+
+    @contextmanager
+    def begin() -> Iterator[Transition]:
+        leaders.append(threading.current_thread())
+        while len(leaders) == 1 and not writer._queue:
+            pass
+        with collection._transition() as transition:
+            yield transition
+
+    def client(requests: int) -> None:
+        for _ in range(requests):
+            writer.write([upsert((1, {}, {}))], begin, wait=True)
+
+    busy, waiting = (threading.Thread(target=client, args=(requests,)) for requests in (2, 1))
+    busy.start()
+    while not leaders:
+        pass
+    waiting.start()
+    for thread in (busy, waiting):
+        thread.join(20)
+        assert not thread.is_alive()
+    return leaders[:2] == [busy, waiting]
+
+
+def test_the_lead_is_handed_on(collection: Collection) -> None:
+    """Left to whoever is fastest, it would stay with one busy client while the others sleep."""
+    assert all(leads_after_waiting(collection) for _ in range(50))
+
+
 def test_a_failing_transaction_is_repeated_request_by_request(collection: Collection) -> None:
     """One request too large for the map must not take the others with it."""
     group = _Group(collection)
