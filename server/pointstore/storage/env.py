@@ -67,6 +67,8 @@ _UNUSED_KEY = b"\xff" * 16
 _BLOCK_BYTES = 512
 _RESERVE_BYTES = 1 << 18
 """What is kept behind the end of the data file: several times the pages that the deletion of a few points changes."""
+_CROWDED_SHARE = 16
+_PINNED_COMMITS = 16
 _AHEAD_SHARE = 16
 _AHEAD_BYTES_MIN = 1 << 16
 _AHEAD_BYTES_MAX = 1 << 24
@@ -182,6 +184,25 @@ class Environment:
             raise self._failure(error) from error
         # Or between its failure and the mark, which is no reason to trust what was committed on top of it.
         self._check_marks()
+
+    def is_crowded(self) -> bool:
+        """Tell whether the file has nearly reached the size of the map, with free pages that an open read still sees.
+
+        What stores more is then to wait for the end of the read: the rest of the map is for what frees space, whose
+        copies of pages have no other place either.
+        """
+        info = self._env.info()
+        end = (info["last_pgno"] + 1) * self._env.stat()["psize"]
+        if end <= info["map_size"] - info["map_size"] // _CROWDED_SHARE:
+            return False
+        oldest = min(self._commits_being_read(), default=info["last_txnid"])
+        return bool(info["last_txnid"] - oldest > _PINNED_COMMITS)
+
+    def _commits_being_read(self) -> list[int]:
+        """Return the number of the newest commit that each open read sees, of any process."""
+        # A heading, then a line of process, thread and commit for each reader; "-" is one that reads nothing now.
+        columns = [line.split() for line in self._env.readers().splitlines()[1:]]
+        return [int(commit) for *_, commit in columns if commit.isdecimal()]
 
     def reserve(self, txn: Txn) -> None:
         """Make sure, at the end of a write transaction that stores more, that blocks are left for what frees space.
