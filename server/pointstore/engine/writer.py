@@ -45,6 +45,8 @@ class _Request:
     error: Exception | None = None
     done: bool = False
     leads: bool = False
+    begun: bool = False
+    withdrawn: bool = False
     asleep: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -104,14 +106,16 @@ class Writer:
         return request.seqs
 
     def _wait(self, request: _Request) -> None:
-        """Sleep until the request is done or is to lead; or leave the queue when its call is to stop before."""
+        """Sleep until the request is done or is to lead; or withdraw it when its call is to stop before it is begun."""
         while not request.asleep.acquire(timeout=_LOOK_S):
             try:
                 interruption.check()
             except PointstoreError:
                 with self._queue_lock:
-                    if not request.leads and request in self._queue:
-                        self._queue.remove(request)
+                    if not (request.leads or request.begun):
+                        request.withdrawn = True
+                        if request in self._queue:
+                            self._queue.remove(request)
                         raise
 
     def _lead(self, begin: Begin) -> None:
@@ -137,7 +141,10 @@ class Writer:
         try:
             with begin() as transition:
                 for request in group:
-                    self._run(request, transition)
+                    with self._queue_lock:
+                        request.begun = not request.withdrawn
+                    if request.begun:
+                        self._run(request, transition)
         except Exception as error:  # noqa: BLE001  handed to the thread whose request it was
             self._isolate(group, begin, error)
         for request in group:

@@ -26,6 +26,7 @@ from pointstore.engine import writer as writer_module
 from pointstore.engine.strict import check_update
 from pointstore.engine.writer import Writer
 from tests.building import contents, dense, pids, running_engine, upsert, vector_config, write
+from tests.conftest import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,6 +61,7 @@ class _Group:
         requests: list[tuple[Update, bool]],
         begin: Callable[..., object] | None = None,
         calls: dict[int, Interruption] | None = None,
+        results: list[object] | None = None,
     ) -> list[object]:
         """Queue requests (update, wait) in order behind a first one; return their results or errors.
 
@@ -67,9 +69,10 @@ class _Group:
             requests: what to queue.
             begin: opens the transactions.
             calls: on whose behalf, by place.
+            results: what is returned, filled as they end.
 
         """
-        results: list[object] = [None] * len(requests)
+        results = [None] * len(requests) if results is None else results
         used = begin or self.begin
 
         def request(place: int, update: Update, wait: bool) -> None:  # noqa: FBT001
@@ -175,6 +178,38 @@ def test_a_request_whose_client_goes_leaves_the_queue(collection: Collection) ->
     assert ended.is_set()
     assert list(contents(collection)) == ["0"]
     assert group.transactions == 1
+
+
+def test_a_request_whose_client_goes_leaves_the_group_before_its_turn(collection: Collection) -> None:
+    call, resolving, gone = Interruption(), threading.Event(), threading.Event()
+
+    def check(update: Update, transition: Transition) -> None:
+        check_update(update, transition)
+        if isinstance(update, SetPayload):
+            resolving.set()
+            assert gone.wait(20)
+
+    group = _Group(collection)
+    group._writer = Writer(check)
+    slow = SetPayload(pids(0), pack_payload({"a": 1}))
+
+    def leave() -> None:
+        assert resolving.wait(20)
+        call.cancel()
+
+    def end() -> None:
+        wait_until(lambda: results[1] is not None, "the second request has ended")
+        gone.set()
+
+    others = [threading.Thread(target=leave), threading.Thread(target=end)]
+    results: list[object] = [None, None]
+    for thread in others:
+        thread.start()
+    group.run([(slow, True), (upsert((1, {}, {})), True)], calls={1: call}, results=results)
+    assert results[0] == [2]
+    assert isinstance(results[1], CallCancelledError)
+    assert contents(collection) == {"0": ({"a": 1}, {})}
+    assert group.transactions == 2
 
 
 def leads_after_waiting(collection: Collection) -> bool:
