@@ -32,6 +32,7 @@ DIM = 64
 TOGETHER = 10
 """Calls that run at the same time."""
 LATE_MS = 100.0
+NEARLY_ALL_MS = 200.0
 VERY_LATE_MS = 3_000.0
 TIMEOUT_S = 60.0
 CODE = grpc.StatusCode
@@ -158,13 +159,15 @@ def test_interrupted_calls_stop_and_leave_nothing(start_server: Callable[..., Se
     assert all(now <= then + 10 for then, now in zip(before[1], after[1], strict=True)), (before, after)
     late = sorted(float(found) for found in INTERRUPTED.findall(server.log))
     assert len(late) > interrupted // 20, "the server has noticed hardly any of them at work"
-    assert statistics.median(late) < LATE_MS
-    assert late[-1] < VERY_LATE_MS
+    median, most = statistics.median(late), late[-1]
+    p90, p99 = (late[int(len(late) * share)] for share in (0.9, 0.99))
+    assert median < LATE_MS
+    assert p90 < NEARLY_ALL_MS
+    assert most < VERY_LATE_MS
     assert "unexpected error" not in server.log
-    median, p99, most = statistics.median(late), late[int(len(late) * 0.99)], late[-1]
     budget.report(
         f"{made} calls, {interrupted} interrupted, {len(late)} of them at work, which went on for {median:.0f} ms "
-        f"(median), {p99:.0f} ms (p99), {most:.0f} ms (most), alone {alone_ms:.0f}; "
+        f"(median), {p90:.0f} ms (p90), {p99:.0f} ms (p99), {most:.0f} ms (most), alone {alone_ms:.0f}; "
         f"threads {before[0]} to {after[0]}, descriptors {before[1]} to {after[1]}"
     )
 
