@@ -1,12 +1,14 @@
-"""Data directories that earlier versions wrote open and answer; those of unknown formats are refused.
+"""Data directories and snapshots that earlier versions wrote open and answer; those of unknown formats are refused.
 
-`tests/fixtures/format-2.tar.gz` was written by `python -m tests.test_formats`, those of lower numbers by the versions
-that wrote these formats. A fixture is never written again: who changes the format gives it a new number, a new fixture
-and code that reads or migrates the old one.
+`python -m tests.test_formats FORMAT ARCHIVE_FORMAT` wrote `format-2.tar.gz` and `snapshot-1.snapshot` of
+`tests/fixtures`; those of lower numbers are from the versions that wrote these formats. A fixture is never written
+again: who changes a format gives it a new number, a new fixture and code that reads or migrates the old one.
 """
 
 from __future__ import annotations
 
+import shutil
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -31,6 +33,8 @@ from pointstore.core.schema import (
 from pointstore.core.update import DeletePoints, DeleteVectors, SetPayload
 from pointstore.engine.engine import Engine
 from pointstore.engine.recover import recover
+from pointstore.engine.restore import Restore, check_unpacked
+from pointstore.engine.snapshots import Snapshots
 from pointstore.engine.strict import Searches
 from pointstore.storage import keys
 from tests.building import (
@@ -50,7 +54,9 @@ from tests.building import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("format-*.tar.gz"))
+_DIRECTORY = Path(__file__).parent / "fixtures"
+FIXTURES = sorted(_DIRECTORY.glob("format-*.tar.gz"))
+SNAPSHOTS = sorted(_DIRECTORY.glob("snapshot-*.snapshot"))
 _UUID = "550e8400-e29b-41d4-a716-446655440000"
 
 
@@ -85,13 +91,21 @@ def create(data_dir: Path) -> None:
         engine.update_aliases([CreateAlias("everything", "alias")])
 
 
-def pack(archive: Path) -> None:
-    """Write the fixture; lock files are no data."""
-    with tempfile.TemporaryDirectory() as directory, tarfile.open(archive, "w:gz") as tar:
-        create(Path(directory))
-        for path in sorted(Path(directory).rglob("*")):
+def pack(data_dir: Path, archive: Path) -> None:
+    """Write the fixture of a data directory; lock files are no data."""
+    with tarfile.open(archive, "x:gz") as tar:
+        for path in sorted(data_dir.rglob("*")):
             if path.name != "lock.mdb":
-                tar.add(path, path.relative_to(directory), recursive=False)
+                tar.add(path, path.relative_to(data_dir), recursive=False)
+
+
+def snapshot(data_dir: Path, archive: Path) -> None:
+    """Write the fixture of a snapshot of everything."""
+    with tempfile.TemporaryDirectory() as directory, running_engine(data_dir) as engine:
+        Snapshots(engine, Path(directory), "0.0.0").create_full()
+        (made,) = Path(directory).glob("full/*.snapshot")
+        with made.open("rb") as source, archive.open("xb") as target:
+            shutil.copyfileobj(source, target)
 
 
 def unpack(fixture: Path, target: Path) -> None:
@@ -140,6 +154,18 @@ def test_every_format_can_be_written(engine: Engine) -> None:
     assert contents(collection)["1"] == ({"new": True}, {"": (100.0, 0.0)})
 
 
+@pytest.mark.parametrize("fixture", SNAPSHOTS, ids=lambda path: path.name)
+def test_every_snapshot_is_restored_and_answers(fixture: Path, tmp_path: Path) -> None:
+    restore = Restore(fixture, tmp_path, None, False, MAP_SIZE, MAP_SIZE)
+    restore.inspect()
+    restored = restore.run(lambda root: check_unpacked(root, MAP_SIZE))
+    assert restored.points == {"empty": 0, "everything": 11}
+    recover(tmp_path, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+    with running_engine(tmp_path) as engine:
+        test_every_format_opens_and_answers(engine)
+        test_every_format_can_be_written(engine)
+
+
 def test_an_unknown_format_of_a_collection_is_refused(data_dir: Path) -> None:
     with running_engine(data_dir) as engine:
         store = engine.collection("everything")._store
@@ -167,4 +193,7 @@ def test_an_unknown_format_of_the_catalog_is_refused(data_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    pack(FIXTURES[-1])
+    with tempfile.TemporaryDirectory() as made:
+        create(Path(made))
+        pack(Path(made), _DIRECTORY / f"format-{sys.argv[1]}.tar.gz")
+        snapshot(Path(made), _DIRECTORY / f"snapshot-{sys.argv[2]}.snapshot")
