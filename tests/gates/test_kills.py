@@ -2,7 +2,8 @@
 
 A cycle is load, the death of every process of the server, starts that die too, a start that is timed, and a comparison
 of everything with the model. Deaths are at random moments, or at a named place of a commit, of a seal, of a merge, of a
-change of the catalog or of a start's own repairs. Times are reported, not asserted: they depend on what else runs.
+change of the catalog, of a snapshot or of a start's own repairs. Times are reported, not asserted: they depend on what
+else runs.
 """
 
 from __future__ import annotations
@@ -11,19 +12,25 @@ import os
 import random
 import signal
 import socket
+import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+import grpc
 import pytest
 
+from pointstore.storage.archive import read_archive
+from qdrant_grpc import snapshots_service_pb2 as s
+from qdrant_grpc.snapshots_service_pb2_grpc import SnapshotsStub
 from tests.conftest import START_TIMEOUT_S, is_alive, wait_until
 from tests.crash.churn import Churn
-from tests.crash.driver import EAGER, Writer, create, verify, wait_for_green, writing
+from tests.crash.driver import EAGER, LOST, TIMEOUT_S, Writer, channel_to, create, verify, wait_for_green, writing
 from tests.crash.model import creation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import Server
@@ -38,6 +45,7 @@ PLACES: Final = {
     "seal": ("segment.written", "segment.renamed", "publish.finished", "publish.committed"),
     "merge": ("index.written", "removal.renamed"),
     "catalog": ("create.stored", "create.named", "drop.unnamed"),
+    "snapshot": ("snapshot.linked", "snapshot.written", "snapshot.renamed"),
 }
 STARTS: Final = ("recovery.begun", "recovery.opened", "recovery.repaired")
 
@@ -54,13 +62,18 @@ class Killer:
         self._kind = ANYWHERE
         self._place = ""
 
+    @property
+    def wants_snapshots(self) -> bool:
+        """Whether the next death comes while a snapshot is made."""
+        return self._kind == "snapshot"
+
     def arm(self) -> dict[str, str]:
         """Choose how the next death comes; return the settings for the start before it."""
         self._kind = self._rng.choice((ANYWHERE, ANYWHERE, *PLACES))
         if self._kind == ANYWHERE:
             return {}
         self._place = self._rng.choice(PLACES[self._kind])
-        visit = self._rng.randint(1, 2) if self._kind in {"merge", "catalog"} else self._rng.randint(1, 8)
+        visit = self._rng.randint(1, 2) if self._kind in {"merge", "catalog", "snapshot"} else self._rng.randint(1, 8)
         return self._failpoint(self._place, visit)
 
     def kill(self, server: Server) -> None:
@@ -112,6 +125,42 @@ class Killer:
         return {"POINTSTORE_FAILPOINTS": f"{place}=kill@{visit}", "POINTSTORE_FAILPOINTS_FIRED": str(self._fired)}
 
 
+@contextmanager
+def making_snapshots(address: str) -> Iterator[None]:
+    """Make one snapshot after the other meanwhile, until the server dies."""
+    failures: list[grpc.StatusCode] = []
+
+    def run() -> None:
+        with channel_to(address) as channel:
+            stub = SnapshotsStub(channel)
+            try:
+                while True:
+                    stub.Create(s.CreateSnapshotRequest(collection_name=NAME), timeout=TIMEOUT_S)
+            except grpc.RpcError as error:
+                failures.append(error.code())
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield
+    thread.join(60)
+    assert failures, "the server lives"
+    assert set(failures) <= LOST
+
+
+def verify_snapshots(server: Server) -> None:
+    """Check that there are whole snapshots and, once they are deleted, no remains of others."""
+    directory = server.data_dir / "snapshots"
+    with channel_to(server.address) as channel:
+        stub = SnapshotsStub(channel)
+        listing = s.ListSnapshotsRequest(collection_name=NAME)
+        for each in stub.List(listing, timeout=TIMEOUT_S, wait_for_ready=True).snapshot_descriptions:
+            (path,) = directory.rglob(each.name)
+            read_archive(path, lambda _: None)
+            request = s.DeleteSnapshotRequest(collection_name=NAME, snapshot_name=each.name)
+            stub.Delete(request, timeout=TIMEOUT_S, wait_for_ready=True)
+    assert {path.name for path in directory.rglob("*") if path.is_file()} <= {"LOCK"}
+
+
 def owns_port(server: Server) -> bool:
     """Tell whether the server's children live and its port is listened on."""
     assert all(is_alive(pid) for pid in server.worker_pids())
@@ -131,12 +180,17 @@ def test_nothing_acknowledged_is_lost_to_kills(start_server: Start, tmp_path: Pa
         churn = Churn(server.address, NAME, cycles)
         churn.start()
         with writing(server.address, NAME, writers, seed=budget.seed):
-            killer.kill(server)
+            if killer.wants_snapshots:
+                with making_snapshots(server.address):
+                    killer.kill(server)
+            else:
+                killer.kill(server)
         churn.finish()
         written += sum(call.code is None for writer in writers for call in writer.calls)
         killer.start(server)
         verify(server.address, NAME, writers)
         churn.verify(server.address)
+        verify_snapshots(server)
         cycles += 1
     lost = sum(writer.lost for writer in writers)
     assert lost > 0, "no call was ever interrupted"
