@@ -154,6 +154,25 @@ def test_every_format_can_be_written(engine: Engine) -> None:
     assert contents(collection)["1"] == ({"new": True}, {"": (100.0, 0.0)})
 
 
+def test_a_format_that_there_is_no_room_to_migrate_is_left_as_it_is(tmp_path: Path) -> None:
+    """One collection's want of room must not keep the others from being served."""
+    with tarfile.open(FIXTURES[0]) as tar:
+        tar.extractall(tmp_path, filter="data")
+    recover(tmp_path, map_size=32 << 10, catalog_map_size=MAP_SIZE)
+    text = (
+        "collection empty is quarantined: there is no room for bringing data of an earlier format to the present "
+        "one: the storage map of the collection is full"
+    )
+    with running_engine(tmp_path) as engine:
+        # The larger file has room for it in this map.
+        assert engine.collection("everything").count(None) == 11
+        with pytest.raises(CorruptionError, match=text):
+            engine.collection("empty")
+    recover(tmp_path, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+    with running_engine(tmp_path) as engine:
+        test_every_format_opens_and_answers(engine)
+
+
 @pytest.mark.parametrize("fixture", SNAPSHOTS, ids=lambda path: path.name)
 def test_every_snapshot_is_restored_and_answers(fixture: Path, tmp_path: Path) -> None:
     restore = Restore(fixture, tmp_path, None, False, MAP_SIZE, MAP_SIZE)

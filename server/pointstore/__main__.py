@@ -113,12 +113,12 @@ def restore(
 def check_unpacked(root: Path) -> None:
     """Check what `restore` has unpacked, in a process that a damaged store may end."""
     settings = _child_settings("restore")
-    from pointstore.core.errors import StorageError
+    from pointstore.core.errors import PointstoreError
     from pointstore.engine.restore import check_unpacked
 
     try:
         check_unpacked(root, settings.map_size)
-    except StorageError as error:
+    except PointstoreError as error:
         sys.stdout.write(str(error))
         raise typer.Exit(1) from error
 
@@ -158,11 +158,11 @@ def recover(
     """Repair what a crash left, before the workers start."""
     settings = _child_settings("recover")
     from pointstore.app import run_recovery
-    from pointstore.core.errors import StorageError
+    from pointstore.core.errors import PointstoreError
 
     try:
         run_recovery(settings, after=after)
-    except StorageError as error:
+    except PointstoreError as error:
         _refuse(error.message)
 
 
@@ -176,11 +176,11 @@ def recheck(
     """Look for the damage that ended another process."""
     settings = _child_settings("recheck")
     from pointstore.app import run_recheck
-    from pointstore.core.errors import StorageError
+    from pointstore.core.errors import PointstoreError
 
     try:
         raise typer.Exit(run_recheck(settings, after=after))
-    except StorageError as error:
+    except PointstoreError as error:
         _refuse(error.message)
 
 

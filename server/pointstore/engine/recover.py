@@ -20,7 +20,7 @@ from pathlib import Path
 
 import structlog
 
-from pointstore.core.errors import CorruptionError, StorageError
+from pointstore.core.errors import CorruptionError, InsufficientStorageError, StorageError
 from pointstore.core.failpoint import visit
 from pointstore.engine.progress import Progress, ignore
 from pointstore.storage.catalog import Catalog
@@ -82,7 +82,7 @@ def recover(  # noqa: PLR0913  settings
         try:
             progress.begin(uid, root / uid)
             _recover_collection(name, root / uid, map_size, deadline)
-        except StorageError as error:
+        except (StorageError, InsufficientStorageError) as error:
             _log.error("collection is quarantined", collection=name, directory=uid, reason=str(error))
             quarantine(root / uid, str(error))
     progress.end()

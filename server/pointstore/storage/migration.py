@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pointstore.core.errors import InsufficientStorageError, StorageError
 from pointstore.core.point import PointId
 from pointstore.storage import catalog, collection, keys, meta
 from pointstore.storage.env import Database, Environment, Txn
@@ -28,7 +29,7 @@ def migrate_collection(path: Path, map_size: int) -> int | None:
     Raises:
         StorageError: a newer format, or one that is unknown.
         CorruptionError: a record is damaged; nothing was changed.
-        InsufficientStorageError: no room for a second copy of the largest database; nothing was changed.
+        StorageError: no room for a second copy of the largest database; nothing was changed.
     """
     readers: dict[str, _Reseal] = {**dict.fromkeys(collection.DATABASES, _sealed), "ids": _slot, "terms": _term}
     return _migrate(path / collection.ENVIRONMENT, map_size, "meta", "data", meta.FORMAT_VERSION, readers)
@@ -58,6 +59,10 @@ def _migrate(  # noqa: PLR0913  what tells one kind of environment from the othe
                 record = keys.seal(keys.FIELDS, b'{"indexes":[],"next_number":0}')
                 txn.put(keys.FIELDS, record, db=environment.database(holder))
             txn.put(keys.FORMAT, keys.seal(b"", keys.u64(newest)), db=environment.database(holder))
+    except InsufficientStorageError as error:
+        msg = f"there is no room for bringing {noun} of an earlier format to the present one: {error}"
+        raise StorageError(msg) from error
+    else:
         return found
     finally:
         environment.close()
