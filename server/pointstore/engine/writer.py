@@ -38,6 +38,21 @@ Charge = Callable[[Update, Operation | None, Transition], None]
 
 @dataclass(slots=True, eq=False)
 class _Request:
+    """What one thread wants written.
+
+    Attributes:
+        updates: in order.
+        wait: as in `Writer.write`.
+        call: of the thread.
+        seqs: log numbers of the updates that were accepted.
+        error: of the first one that was not.
+        done: `seqs` and `error` are final.
+        leads: its thread is to commit what is queued.
+        begun: whoever commits has begun with it, so that it can no longer be withdrawn.
+        withdrawn: nobody waits for it.
+        asleep: held until its thread is to go on.
+    """
+
     updates: Sequence[Update]
     wait: bool
     call: Interruption | None
