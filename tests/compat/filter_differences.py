@@ -6,7 +6,19 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pointstore.core.fields import FieldSchema, FieldType
-from pointstore.core.filter import Check, Condition, DatetimeRange, Field, Filter, IsNull, Leaf, Nested, Range, leaves
+from pointstore.core.filter import (
+    Check,
+    Condition,
+    DatetimeRange,
+    Field,
+    Filter,
+    IsNull,
+    Leaf,
+    Nested,
+    Range,
+    joined,
+    leaves,
+)
 from pointstore.core.path import Each, Path
 
 if TYPE_CHECKING:
@@ -47,7 +59,12 @@ def _differs(leaf: Leaf, base: Path | None, indexes: Mapping[str, FieldSchema]) 
         case IsNull(path, False):
             # Without an index one value that is not null is enough, even beside one that is.
             return Each() in path.steps and (base is not None or str(path) not in indexes)
-        case Field(path, checks) if base is None and str(path) in indexes:
+        case Field(path, checks) if base is not None:
+            # An integer index of the elements' values is asked first, and has no fractions.
+            index = indexes.get(str(joined(base, path)))
+            ranges = any(isinstance(check, Range) for check in checks)
+            return ranges and index is not None and index.type is FieldType.INTEGER
+        case Field(path, checks) if str(path) in indexes:
             # Its indexes of instants and of numbers answer ranges of each other, in microseconds.
             kind = indexes[str(path)].type
             crossed = Range if kind is FieldType.DATETIME else DatetimeRange
