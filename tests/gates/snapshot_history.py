@@ -16,7 +16,7 @@ from pointstore.engine.snapshots import Snapshots
 from pointstore.wire.table import build_methods
 from qdrant_grpc import points_pb2
 from qdrant_grpc.points_service_pb2_grpc import PointsStub
-from tests.crash.driver import TIMEOUT_S, channel_to, differences
+from tests.crash.driver import LOST, TIMEOUT_S, channel_to, differences
 from tests.crash.model import Generator, from_id, from_point, to_id
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tests.crash.model import Id, Points
 
 MAP_SIZE = 64 << 20
-_LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 
 class History(threading.Thread):
@@ -86,7 +85,7 @@ class History(threading.Thread):
         try:
             (result,) = stub.UpdateBatch(request, timeout=TIMEOUT_S).result
         except grpc.RpcError as error:
-            if error.code() not in _LOST:
+            if error.code() not in LOST:
                 raise
             self.lost += 1
             if not self._happened(stub, after):
@@ -108,7 +107,7 @@ class History(threading.Thread):
             try:
                 reply = stub.Get(request, timeout=TIMEOUT_S)
             except grpc.RpcError as error:
-                if error.code() not in _LOST:
+                if error.code() not in LOST:
                     raise
                 time.sleep(0.05)
                 continue
