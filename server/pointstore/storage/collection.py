@@ -66,9 +66,9 @@ class CollectionStore:
         """Refuse a transaction that stores more when that would take the reserves of the map or of the disk.
 
         Raises:
-            InsufficientStorageError: too much is stored, free pages are still being read, or the disk is full.
+            InsufficientStorageError: too much is stored, or no room is left for what frees space.
         """
-        if self._environment.used_bytes(txn) > self._quota or self._environment.is_crowded():
+        if self._environment.used_bytes(txn) > self._quota:
             raise map_full()
         self._environment.reserve(txn)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import NewType, Protocol, cast
 
@@ -67,8 +68,10 @@ _UNUSED_KEY = b"\xff" * 16
 _BLOCK_BYTES = 512
 _RESERVE_BYTES = 1 << 18
 """What is kept behind the end of the data file: several times the pages that the deletion of a few points changes."""
-_CROWDED_SHARE = 16
+_REST_SHARE = 16
+"""One part in so many of the map is left for what frees space while free pages are still read."""
 _PINNED_COMMITS = 16
+"""An open read that is so many commits old keeps enough free pages from use to matter."""
 _AHEAD_SHARE = 16
 _AHEAD_BYTES_MIN = 1 << 16
 _AHEAD_BYTES_MAX = 1 << 24
@@ -185,35 +188,21 @@ class Environment:
         # Or between its failure and the mark, which is no reason to trust what was committed on top of it.
         self._check_marks()
 
-    def is_crowded(self) -> bool:
-        """Tell whether the file has nearly reached the size of the map, with free pages that an open read still sees.
-
-        What stores more is then to wait for the end of the read: the rest of the map is for what frees space, whose
-        copies of pages have no other place either.
-        """
-        info = self._env.info()
-        end = (info["last_pgno"] + 1) * self._env.stat()["psize"]
-        if end <= info["map_size"] - info["map_size"] // _CROWDED_SHARE:
-            return False
-        oldest = min(self._commits_being_read(), default=info["last_txnid"])
-        return bool(info["last_txnid"] - oldest > _PINNED_COMMITS)
-
-    def _commits_being_read(self) -> list[int]:
-        """Return the number of the newest commit that each open read sees, of any process."""
-        # A heading, then a line of process, thread and commit for each reader; "-" is one that reads nothing now.
-        columns = [line.split() for line in self._env.readers().splitlines()[1:]]
-        return [int(commit) for *_, commit in columns if commit.isdecimal()]
-
     def reserve(self, txn: Txn) -> None:
         """Make sure, at the end of a write transaction that stores more, that blocks are left for what frees space.
 
-        They are free pages of the file, or lie behind its end.
+        They are free pages of the file, or lie behind its end. Free pages that an open read still sees are of no use
+        yet: when the file has nearly reached the size of the map, what stores more has to wait for the end of the read.
 
         Raises:
-            InsufficientStorageError: the disk has none.
+            InsufficientStorageError: the disk has none, or the map.
             UnavailableError: the disk refuses.
         """
-        end = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+        info = self._env.info()
+        end = (info["last_pgno"] + 1) * self._env.stat()["psize"]
+        rest = info["map_size"] - end
+        if rest < info["map_size"] // _REST_SHARE and info["last_txnid"] - self._oldest_read() > _PINNED_COMMITS:
+            raise map_full()
         needed = self.used_bytes(txn) + _RESERVE_BYTES
         if max(end, self._allocated) >= needed:
             return
@@ -224,6 +213,12 @@ class Environment:
                 self._allocated = _allocate(self.path / _DATA_FILE, needed + ahead)
             except OSError:
                 self._allocated = _allocate(self.path / _DATA_FILE, needed)
+
+    def _oldest_read(self) -> float:
+        """Return the number of the commit that the oldest open read of any process sees, infinity without one."""
+        # A heading, then a line of process, thread and commit for each reader; "-" is one that reads nothing now.
+        columns = [line.split() for line in self._env.readers().splitlines()[1:]]
+        return min((int(commit) for *_, commit in columns if commit.isdecimal()), default=inf)
 
     def settle(self) -> None:
         """Write over what a commit left that failed at its meta page: a start calls it once it has verified the rest.

@@ -27,9 +27,9 @@ def migrate_collection(path: Path, map_size: int) -> int | None:
         the format it had before, None when there was nothing to do.
 
     Raises:
-        StorageError: a newer format, or one that is unknown.
+        StorageError: a newer format, one that is unknown, or no room for a second copy of the largest database; nothing
+            was changed.
         CorruptionError: a record is damaged; nothing was changed.
-        StorageError: no room for a second copy of the largest database; nothing was changed.
     """
     readers: dict[str, _Reseal] = {**dict.fromkeys(collection.DATABASES, _sealed), "ids": _slot, "terms": _term}
     return _migrate(path / collection.ENVIRONMENT, map_size, "meta", "data", meta.FORMAT_VERSION, readers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +53,26 @@ def test_an_empty_directory_can_be_prepared(tmp_path: Path) -> None:
     _recover(tmp_path)
     with running_engine(tmp_path) as engine:
         assert engine.collection_names() == []
+
+
+def test_a_collection_that_a_full_disk_keeps_shut_is_kept_out(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_engine(data_dir) as engine:
+        store = engine.collection("bad").segments_dir.parent / "store"
+    (store / "lock.mdb").unlink()
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        _recover(data_dir)
+    with running_engine(data_dir) as engine:
+        assert len(contents(engine.collection("good"))) == 21
+        with pytest.raises(CorruptionError, match="collection bad is quarantined: No space left on device"):
+            engine.collection("bad")
+    _recover(data_dir)
+    with running_engine(data_dir) as engine:
+        assert len(contents(engine.collection("bad"))) == 21
 
 
 def test_orphans_are_removed_and_the_rest_is_untouched(data_dir: Path) -> None:
