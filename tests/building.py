@@ -18,6 +18,8 @@ from pointstore.core.space import space_of
 from pointstore.core.update import Update, UpdateMode, UpdateResult, UpdateVectors, Upsert
 from pointstore.core.vector import Dense, Multi, NamedVectors, Sparse, Vector
 from pointstore.engine.engine import Engine
+from pointstore.index import slots as slot_sets
+from pointstore.storage.meta import advanced
 from pointstore.storage.segments import SegmentMeta, remove_segment, write_segment
 
 if TYPE_CHECKING:
@@ -154,7 +156,7 @@ def merge_segments(collection: Collection, name: str = "") -> None:
             slot
             for segment in found.segments
             for slot in segment.dense.slots.tolist()
-            if found.live[slot >> 3] >> (slot & 7) & 1
+            if slot_sets.contains(found.live, slot)
         ]
         uids = [segment.meta.uid for segment in found.segments]
         rows = np.array([found.row(slot) for slot in slots], found.space.dtype)
@@ -164,6 +166,24 @@ def merge_segments(collection: Collection, name: str = "") -> None:
     assert collection.publish(number, meta, uids, None)
     for uid in uids:
         remove_segment(collection.segments_dir, uid)
+
+
+def skip_slots(collection: Collection, count: int) -> None:
+    """Give so many slots to nobody, as if points that are gone by now had had them."""
+    store = collection._store
+    with store.write() as txn:
+        head = store.meta.head(txn)
+        store.meta.put_head(txn, replace(advanced(head), next_slot=head.next_slot + count))
+
+
+def renew_slots(collection: Collection) -> int:
+    """Keep slots near each other, as the optimizer does; return how many numbers of the log were taken for it."""
+    with collection.view() as view:
+        before = view.snapshot.head.seq
+    while collection.renew_slots():
+        pass
+    with collection.view() as view:
+        return view.snapshot.head.seq - before
 
 
 def in_spaces(config: CollectionConfig, **spaces: VectorParams) -> CollectionConfig:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pointstore.core.filter import Filter
+from pointstore.core.operation import MovePoints
 from pointstore.core.path import parse_path
 from pointstore.core.payload import pack_payload
 from pointstore.core.query import NearestQuery
@@ -116,11 +118,15 @@ def test_replaying_the_log(tmp_path: Path, seed: int) -> None:
             write(source, _random_update(dice), wait=False)
             if step % 25 == 24:
                 seal(source, dice.choice(["", "h"]))
+            if step % 40 == 39:
+                with source._transition() as transition:
+                    some = islice(source._store.points.scan(transition.txn, None), 9)
+                    transition.append(MovePoints(tuple(point_id for point_id, _ in some)))
             if step == 80:
                 merge_segments(source)
         with source.view() as view:
             entries = list(view.store.log.entries(view.txn, 0))
-        assert len(entries) == 120
+        assert len(entries) == 123
         engine.create_collection("copy", _CONFIG)
         copy = engine.collection("copy")
         for start in range(0, len(entries), 17):
@@ -129,7 +135,7 @@ def test_replaying_the_log(tmp_path: Path, seed: int) -> None:
                     assert transition.append(operation) == seq
         assert _state(copy) == _state(source)
         with copy.view() as view:
-            assert len(list(view.store.log.entries(view.txn, 0))) == 120
+            assert len(list(view.store.log.entries(view.txn, 0))) == 123
         answers = [engine.query(name, Searches([NearestQuery(dense(1, 0.5), limit=30)])) for name in ("source", "copy")]
         assert answers[0] == answers[1]
 

@@ -14,6 +14,7 @@ import pathlib
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -49,8 +50,10 @@ from pointstore.core.update import (
     Upsert,
 )
 from pointstore.core.vector import Dense, NamedVectors, Vector
+from pointstore.engine import renewal
 from pointstore.engine.engine import Engine
 from pointstore.engine.strict import Searches
+from pointstore.storage.live import BLOCK_SLOTS
 from tests.building import (
     EVERYTHING,
     MAP_SIZE,
@@ -61,7 +64,9 @@ from tests.building import (
     pid,
     plain,
     plain_record,
+    renew_slots,
     seal,
+    skip_slots,
     sparse,
 )
 from tests.property.collection_model import Model, Params, RefusedError
@@ -228,6 +233,16 @@ class CollectionMachine(RuleBasedStateMachine):
     def merge_segments(self, name: str) -> None:
         if self._is_dense(name):
             merge_segments(self.engine.collection("c"), name)
+
+    @rule(blocks=st.integers(1, 2))
+    def grow_old(self, blocks: int) -> None:
+        """Let slots of the points lie far from the next one, and bring them near again."""
+        if self.engine.exists("c"):
+            collection = self.engine.collection("c")
+            skip_slots(collection, blocks * BLOCK_SLOTS)
+            with patch.object(renewal, "SPREAD_SLOTS", 0):
+                for _ in range(renew_slots(collection)):
+                    self.model.skip()
 
     @precondition(lambda self: self.model.seq)
     @rule()

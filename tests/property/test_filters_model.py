@@ -33,9 +33,10 @@ from pointstore.core.update import (
     UpdateVectors,
     Upsert,
 )
-from pointstore.engine import field_upkeep
+from pointstore.engine import field_upkeep, renewal
 from pointstore.engine.engine import Engine
-from tests.building import MAP_SIZE, dense, pid, seal
+from pointstore.storage.live import BLOCK_SLOTS
+from tests.building import MAP_SIZE, dense, pid, renew_slots, seal, skip_slots
 from tests.indexed_truth import IndexedTruth, elements, facet, indexed
 from tests.random_filters import INDEXED_PATHS, KINDS, OBJECTS, Chance
 
@@ -190,6 +191,9 @@ class Program:
         self.pending.clear()
         self.collection.upkeep.compact(self.collection.view)
         seal(self.collection)
+        if self.rng.random() < 0.5:
+            skip_slots(self.collection, BLOCK_SLOTS)
+            renew_slots(self.collection)
 
     def restart(self) -> None:
         self.engine.close()
@@ -284,8 +288,9 @@ class Program:
 
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Program]]:
-    """Return a list for the programs that are to be closed; blocks of indexes are joined early."""
+    """Return a list for the programs that are to be closed; blocks of indexes are joined early, slots renewed soon."""
     monkeypatch.setattr(field_upkeep, "FIELD_BLOCKS_MAX", 4)
+    monkeypatch.setattr(renewal, "SPREAD_SLOTS", 0)
     opened: list[Program] = []
     yield opened
     for each in opened:

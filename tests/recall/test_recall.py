@@ -69,7 +69,7 @@ def opened(path: Path, rows: Floats, slots: Slots) -> DenseSegment:
     return DenseSegment(SPACE, slots, rows, DenseIndex(path, SPACE, Kind.HALF, slots))
 
 
-def recall(segment: DenseSegment, queries: Floats, live: bits.Bits | None = None) -> float:
+def recall(segment: DenseSegment, queries: Floats, live: bits.SlotSet | None = None) -> float:
     hits = 0
     for query in queries:
         truth, _ = segment.search(query, K, EF, live, exact=True)
@@ -91,7 +91,7 @@ def test_extend(tmp_path: Path, rows: Floats, queries: Floats) -> None:
 @pytest.mark.parametrize("step", [1, 3])
 def test_filter(built: Path, rows: Floats, queries: Floats, share: float, step: int) -> None:
     slots = np.arange(ROWS, dtype=np.uint64) * np.uint64(step) + np.uint64(1)
-    live = bits.bits_of(slots[np.random.default_rng(3).random(ROWS) < share])
+    live = bits.set_of(slots[np.random.default_rng(3).random(ROWS) < share])
     assert recall(opened(built, rows, slots), queries, live) >= 0.97
 
 
@@ -101,14 +101,14 @@ def test_filter_by_the_graph_alone(
 ) -> None:
     monkeypatch.setattr(dense, "ROWS_PER_EF", 0)
     slots = np.arange(ROWS, dtype=np.uint64)
-    live = bits.bits_of(slots[np.random.default_rng(3).random(ROWS) < share])
+    live = bits.set_of(slots[np.random.default_rng(3).random(ROWS) < share])
     assert recall(opened(built, rows, slots), queries, live) >= 0.95
 
 
 @pytest.mark.parametrize("dead", [0.05, 0.2])
 def test_delete(built: Path, rows: Floats, queries: Floats, dead: float) -> None:
     slots = np.arange(ROWS, dtype=np.uint64)
-    live = bits.bits_of(slots[np.random.default_rng(4).random(ROWS) >= dead])
+    live = bits.set_of(slots[np.random.default_rng(4).random(ROWS) >= dead])
     assert recall(opened(built, rows, slots), queries, live) >= 0.97
 
 
@@ -119,7 +119,7 @@ def test_deleted_neighbourhood(built: Path, rows: Floats, queries: Floats) -> No
     hits = 0
     for query in queries[:30]:
         nearest, _ = segment.search(query, 300, EF, exact=True)
-        live = bits.subtract(bits.full(ROWS), bits.bits_of(nearest))
+        live = bits.full(ROWS) - bits.set_of(nearest)
         truth, _ = segment.search(query, K, EF, live, exact=True)
         hits += np.intersect1d(truth, segment.search(query, K, EF, live)[0]).size
     assert hits / (K * 30) >= 0.9

@@ -143,6 +143,13 @@ class DropField:
 
 
 @dataclass(frozen=True, slots=True)
+class MovePoints:
+    """Take existing points to new slots, as they are and with the versions that they have; ids are distinct."""
+
+    ids: tuple[PointId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Nothing:
     """An acknowledged update that came to nothing; it only takes its number in the log."""
 
@@ -159,5 +166,6 @@ Operation = (
     | DropVector
     | AddField
     | DropField
+    | MovePoints
     | Nothing
 )

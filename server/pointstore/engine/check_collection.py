@@ -144,4 +144,6 @@ def _repair_head(store: CollectionStore) -> Finding:
             log_bytes=store.log.size(txn),
         )
         store.meta.put_head(txn, advanced(counted))
+        if used.size and int(used[0]) < store.meta.first_slot(txn):
+            store.meta.put_first_slot(txn, int(used[0]))
     return Finding(Kind.REPAIRED, "head", "the counters are counted again")

@@ -11,11 +11,11 @@ from pointstore.core.operation import AddField, AddVector, DropField, DropVector
 from pointstore.core.point import PointId, format_point_id
 from pointstore.engine.findings import Finding, Kind
 from pointstore.index import slots as slot_sets
-from pointstore.index.slots import Bits
+from pointstore.index.slots import SlotSet
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
 from pointstore.storage.keys import POINTS_SPACE
-from pointstore.storage.live import BLOCK_BYTES
+from pointstore.storage.live import BLOCK_BYTES, BLOCK_SLOTS
 from pointstore.storage.meta import Head
 from pointstore.storage.points import slot_in
 
@@ -23,13 +23,15 @@ SHOWN = 3
 """Examples that a finding names."""
 
 
-def live_set(store: CollectionStore, txn: Txn, space: int) -> Bits:
+def live_set(store: CollectionStore, txn: Txn, space: int) -> SlotSet:
     """Return a whole live set as it is stored."""
     blocks = dict(store.live.changed(txn, space, -1))
-    bits = np.zeros((max(blocks, default=-1) + 1) * BLOCK_BYTES, np.uint8)
+    first = min(blocks, default=0)
+    bits = np.zeros((max(blocks, default=-1) + 1 - first) * BLOCK_BYTES, np.uint8)
     for block, stored in blocks.items():
-        bits[block * BLOCK_BYTES : block * BLOCK_BYTES + stored.size] = stored
-    return bits
+        start = (block - first) * BLOCK_BYTES
+        bits[start : start + stored.size] = stored
+    return SlotSet(first * BLOCK_SLOTS, bits)
 
 
 def examples(items: list[str]) -> str:
@@ -53,7 +55,7 @@ def check_points(store: CollectionStore, txn: Txn, head: Head) -> Iterator[Findi
         if slot in by_id:
             twice.append(format_point_id(point_id))
         by_id[slot] = point_id
-    reached = slot_sets.bits_of(np.array(sorted(by_id), np.uint64), max(live.size << 3, head.next_slot))
+    reached = slot_sets.set_of(np.array(sorted(by_id), np.uint64))
     wrong: list[str] = []
     slots: list[int] = []
     for slot, record in store.points.every(txn):
@@ -61,38 +63,40 @@ def check_points(store: CollectionStore, txn: Txn, head: Head) -> Iterator[Findi
         expected = by_id.get(slot)
         if expected is not None and expected != record.point_id:
             wrong.append(f"slot {slot}")
-    records = slot_sets.bits_of(np.array(slots, np.uint64), max(live.size << 3, head.next_slot))
+    records = slot_sets.set_of(np.array(slots, np.uint64))
     if twice:
         yield Finding(Kind.LOST, "ids", f"{len(twice)} ids share the slot of another: {examples(twice)}")
     if wrong:
         yield Finding(Kind.LOST, "points", f"records of other points than their ids say: {examples(wrong)}")
-    missing = slot_sets.to_slots(slot_sets.subtract(live, reached))
+    missing = slot_sets.to_slots(live - reached)
     if missing.size:
         yield Finding(Kind.LOST, "ids", f"no id leads to {slots_text(missing)} that are live")
     dead = [format_point_id(by_id[slot]) for slot in _outside(reached, live)]
     if dead:
         yield Finding(Kind.LOST, "live sets", f"{len(dead)} ids lead to slots that are not live: {examples(dead)}")
-    lost = slot_sets.to_slots(slot_sets.subtract(live, records))
+    lost = slot_sets.to_slots(live - records)
     if lost.size:
         yield Finding(Kind.LOST, "points", f"no record of {slots_text(lost)} that are live")
-    stray = slot_sets.to_slots(slot_sets.subtract(records, live))
+    stray = slot_sets.to_slots(records - live)
     if stray.size:
         yield Finding(Kind.LOST, "points", f"records of {slots_text(stray)} that are not live")
-    yield from _check_counters(head, live, len(by_id))
+    yield from _check_counters(head, live, len(by_id), store.meta.first_slot(txn))
 
 
-def _outside(left: Bits, right: Bits) -> list[int]:
-    found: list[int] = slot_sets.to_slots(slot_sets.subtract(left, right)).tolist()
+def _outside(left: SlotSet, right: SlotSet) -> list[int]:
+    found: list[int] = slot_sets.to_slots(left - right).tolist()
     return found
 
 
-def _check_counters(head: Head, live: Bits, ids: int) -> Iterator[Finding]:
+def _check_counters(head: Head, live: SlotSet, ids: int, first_slot: int) -> Iterator[Finding]:
     points = slot_sets.popcount(live)
     if head.points != points and points == ids:
         yield Finding(Kind.DERIVED, "head", f"counts {head.points} points, there are {points}")
-    highest = slot_sets.to_slots(live)
-    if highest.size and int(highest[-1]) >= head.next_slot:
-        yield Finding(Kind.DERIVED, "head", f"slot {int(highest[-1])} is in use, the next one is {head.next_slot}")
+    used = slot_sets.to_slots(live)
+    if used.size and int(used[-1]) >= head.next_slot:
+        yield Finding(Kind.DERIVED, "head", f"slot {int(used[-1])} is in use, the next one is {head.next_slot}")
+    if used.size and int(used[0]) < first_slot:
+        yield Finding(Kind.DERIVED, "head", f"slot {int(used[0])} is in use, the first one is {first_slot}")
     if max(head.config_version, head.segments_version) > head.version:
         yield Finding(Kind.LOST, "head", "a part is newer than the whole")
 

@@ -54,7 +54,7 @@ def check_vectors(
     for name, number in config.vector_numbers.items():
         part = f"vector {name!r}"
         live = live_set(store, txn, number)
-        beyond = slot_sets.to_slots(slot_sets.subtract(live, points))
+        beyond = slot_sets.to_slots(live - points)
         if beyond.size:
             yield Finding(Kind.LOST, part, f"{slots_text(beyond)} have it and are no live points")
         params = config.vectors.get(name)

@@ -48,6 +48,7 @@ from pointstore.engine.ordering import ordered
 from pointstore.engine.paging import places_in_order, record_of, records_of
 from pointstore.engine.plan import OptimizerState, SpaceState, settled
 from pointstore.engine.rate_limit import TokenBucket
+from pointstore.engine.renewal import renew
 from pointstore.engine.transition import Transition
 from pointstore.engine.usage import ReadState
 from pointstore.engine.view import Snapshot, View, empty_snapshot, load_snapshot
@@ -359,6 +360,10 @@ class Collection:
             head = self._store.meta.head(txn)
             size = self._store.log.truncate(txn, self._log_bytes_max // 2, head.log_bytes)
             self._store.meta.put_head(txn, replace(head, log_bytes=size))
+
+    def renew_slots(self) -> bool:
+        """Do a piece of keeping slots near each other, if any is due; tell whether one was (`engine/renewal.py`)."""
+        return renew(self._store, self._transition)
 
     def capture(self, directory: Path) -> Capture:
         """Capture the newest committed state into a new directory (`engine/capture.py`)."""

@@ -14,6 +14,7 @@ from pointstore.core.path import Path
 from pointstore.engine.field_lookup import FieldLookup
 from pointstore.engine.filtering import matching_slots
 from pointstore.engine.view import View
+from pointstore.index.slots import SlotFlags
 
 _VALUES_A_CHECK = 4096
 
@@ -30,13 +31,13 @@ def facet(view: View, key: Path, condition: Filter | None, limit: int) -> list[t
     """
     index = _facet_index(str(key), view.snapshot.fields)
     selected = view.snapshot.live if condition is None else matching_slots(view, condition)
-    flags = np.unpackbits(selected, bitorder="little")
+    flags = SlotFlags(selected)
     counts: dict[int, int] = {}
     for values, slots in interruption.checked(FieldLookup(view).entries(index).pairs(0), 1):
         if not len(values):
             continue
         starts = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
-        sums = np.add.reduceat(flags[slots].astype(np.int64), starts)
+        sums = np.add.reduceat(flags.of(slots).astype(np.int64), starts)
         for value, count in interruption.checked(
             zip(values[starts].tolist(), sums.tolist(), strict=True), _VALUES_A_CHECK
         ):

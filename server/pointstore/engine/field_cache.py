@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pointstore.core.filter import Condition
 from pointstore.index import slots as slot_sets
 from pointstore.index.field import FieldEntries
-from pointstore.index.slots import Bits
+from pointstore.index.slots import SlotSet
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
 
@@ -31,7 +31,7 @@ class FieldCache:
     def __init__(self, older: dict[int, FieldEntries] | None = None) -> None:
         self._older = older or {}
         self._entries: dict[int, FieldEntries] = {}
-        self._conditions: dict[Condition, Bits] = {}
+        self._conditions: dict[Condition, SlotSet] = {}
         self._condition_bytes = 0
         self._counts: dict[int, int] = {}
         self._loading = threading.Lock()
@@ -40,7 +40,7 @@ class FieldCache:
         """Return the cache of the next snapshot."""
         return FieldCache({**self._older, **self._entries})
 
-    def entries(self, store: CollectionStore, txn: Txn, number: int, live: Bits) -> FieldEntries:
+    def entries(self, store: CollectionStore, txn: Txn, number: int, live: SlotSet) -> FieldEntries:
         """Return the entries of an index as of the snapshot.
 
         Args:
@@ -68,18 +68,18 @@ class FieldCache:
             self._counts[number] = counted()
         return self._counts[number]
 
-    def known(self, condition: Condition) -> Bits | None:
+    def known(self, condition: Condition) -> SlotSet | None:
         """Return the set of a condition that was evaluated before."""
         return self._conditions.get(condition)
 
-    def remember(self, condition: Condition, matching: Bits) -> None:
+    def remember(self, condition: Condition, matching: SlotSet) -> None:
         """Keep the set of a condition for as long as there is room."""
         with self._loading:
-            if self._condition_bytes + matching.nbytes > _CONDITION_BYTES_MAX:
+            if self._condition_bytes + matching.bits.nbytes > _CONDITION_BYTES_MAX:
                 self._conditions.clear()
                 self._condition_bytes = 0
             self._conditions[condition] = matching
-            self._condition_bytes += matching.nbytes
+            self._condition_bytes += matching.bits.nbytes
 
 
 def _continued(store: CollectionStore, txn: Txn, number: int, entries: FieldEntries) -> FieldEntries:

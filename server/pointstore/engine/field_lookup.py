@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import and_, or_
 from typing import assert_never
 
 import numpy as np
@@ -47,10 +49,10 @@ from pointstore.engine.field_choice import client_index, presence_index, raw_kin
 from pointstore.engine.view import View
 from pointstore.index import slots as slot_sets
 from pointstore.index.field import FieldChunk, FieldEntries, SlotArray
-from pointstore.index.slots import Bits
+from pointstore.index.slots import SlotSet
 from pointstore.text.analyzer import analyzer_of
 
-Answer = tuple[Bits, Bits | None]
+Answer = tuple[SlotSet, SlotSet | None]
 """Slots that match; slots to be decided on payloads, None for none."""
 
 _MICRO = 1000
@@ -70,7 +72,7 @@ class FieldLookup:
     def __init__(self, view: View) -> None:
         self._view = view
         self._fields = view.snapshot.fields
-        self._room = view.snapshot.live.size
+        self._live = view.snapshot.live
 
     def answer(self, condition: Field | ValuesCount | IsEmpty | IsNull) -> Answer | None:
         """Return the answer of the indexes; None when there is none that could tell."""
@@ -100,26 +102,27 @@ class FieldLookup:
             return 0
 
         def counted() -> int:
-            holding = self.entries(index).matching(self._room, lambda chunk: [chunk.column(_FIRST)[1]])
-            return slot_sets.popcount(holding & self._view.snapshot.live)
+            holding = self.entries(index).matching(self._live, lambda chunk: [chunk.column(_FIRST)[1]])
+            return slot_sets.popcount(self._live & holding)
 
         return self._view.snapshot.cache.count(index.number, counted)
 
     def _any(self, answers: Sequence[Answer | None]) -> Answer | None:
-        found, uncertain = np.zeros(self._room, np.uint8), None
+        found: SlotSet = slot_sets.none_of(self._live)
+        uncertain: SlotSet | None = None
         for answer in answers:
             if answer is None:
                 return None
-            found |= answer[0]
+            found = found | answer[0]
             if answer[1] is not None:
                 uncertain = answer[1] if uncertain is None else uncertain | answer[1]
         return found, uncertain
 
-    def _flagged(self, path: str, flag: Flag) -> Bits | None:
+    def _flagged(self, path: str, flag: Flag) -> SlotSet | None:
         index = presence_index(path, self._fields)
         if index is None:
             return None
-        return self.entries(index).matching(self._room, lambda chunk: [chunk.flagged(flag)])
+        return self.entries(index).matching(self._live, lambda chunk: [chunk.flagged(flag)])
 
     def _raw(self, path: str, kind: RawKind) -> FieldIndex | None:
         index = self._fields.of_engine(path, kind)
@@ -134,7 +137,7 @@ class FieldLookup:
         found = self._between(entries, _FIRST, low, high)
         if low <= 0 <= high:
             # Where nothing is reached, the count is 0.
-            found |= ~entries.matching(self._room, lambda chunk: [chunk.column(_FIRST)[1]])
+            found = found | ~entries.matching(self._live, lambda chunk: [chunk.column(_FIRST)[1]])
         return found, None
 
     def _check(self, path: str, check: Check) -> Answer | None:
@@ -168,7 +171,7 @@ class FieldLookup:
         index: FieldIndex,
         entries: FieldEntries,
         check: MatchKeyword | MatchAnyKeywords | MatchExceptKeywords | MatchPrefix | MatchSubstring,
-    ) -> Bits:
+    ) -> SlotSet:
         match check:
             case MatchKeyword(text):
                 return self._with_codes(entries, self._codes(index, [text]))
@@ -197,10 +200,10 @@ class FieldLookup:
     def _codes_where(self, index: FieldIndex, wanted: Callable[[bytes], bool]) -> list[int]:
         return [code for code, term in self._view.store.fields.terms(self._view.txn, index.number) if wanted(term)]
 
-    def _with_codes(self, entries: FieldEntries, codes: Sequence[int]) -> Bits:
-        return entries.matching(self._room, lambda chunk: (chunk.equal(_STRINGS, code) for code in codes))
+    def _with_codes(self, entries: FieldEntries, codes: Sequence[int]) -> SlotSet:
+        return entries.matching(self._live, lambda chunk: (chunk.equal(_STRINGS, code) for code in codes))
 
-    def _without(self, entries: FieldEntries, place: int, values: Sequence[int], others: Flag) -> Bits:
+    def _without(self, entries: FieldEntries, place: int, values: Sequence[int], others: Flag) -> SlotSet:
         """Return the slots with an entry besides `values`, or with one of the flags."""
         excluded = np.unique(np.array(values, np.int64))
 
@@ -210,37 +213,37 @@ class FieldLookup:
             if others:
                 yield chunk.flagged(others)
 
-        return entries.matching(self._room, pick)
+        return entries.matching(self._live, pick)
 
     def _integer(
         self, entries: FieldEntries, check: MatchInteger | MatchAnyIntegers | MatchExceptIntegers, *, own: bool
-    ) -> Bits:
+    ) -> SlotSet:
         place = _INTEGERS if own else _FIRST
         match check:
             case MatchInteger(number):
-                return entries.matching(self._room, lambda chunk: [chunk.equal(place, number)])
+                return entries.matching(self._live, lambda chunk: [chunk.equal(place, number)])
             case MatchAnyIntegers(numbers):
-                return entries.matching(self._room, lambda chunk: (chunk.equal(place, number) for number in numbers))
+                return entries.matching(self._live, lambda chunk: (chunk.equal(place, number) for number in numbers))
             case MatchExceptIntegers(numbers):
                 return self._without(entries, place, list(numbers), _NOT_INTEGER if own else Flag(0))
             case _:
                 assert_never(check)
 
-    def _boolean(self, entries: FieldEntries, *, flag: bool, own: bool) -> Bits:
+    def _boolean(self, entries: FieldEntries, *, flag: bool, own: bool) -> SlotSet:
         if own:
-            return entries.matching(self._room, lambda chunk: [chunk.flagged(Flag.TRUE if flag else Flag.FALSE)])
-        return entries.matching(self._room, lambda chunk: [chunk.equal(_FIRST, int(flag))])
+            return entries.matching(self._live, lambda chunk: [chunk.flagged(Flag.TRUE if flag else Flag.FALSE)])
+        return entries.matching(self._live, lambda chunk: [chunk.equal(_FIRST, int(flag))])
 
-    def _range(self, index: FieldIndex, entries: FieldEntries, bounds: Range) -> Bits:
+    def _range(self, index: FieldIndex, entries: FieldEntries, bounds: Range) -> SlotSet:
         if any(bound is not None and math.isnan(bound) for bound in (bounds.gt, bounds.gte, bounds.lt, bounds.lte)):
-            return np.zeros(self._room, np.uint8)
+            return slot_sets.none_of(self._live)
         if index.raw is None and index.schema is not None and index.schema.type is FieldType.INTEGER:
             low, high = _integer_bounds(_floor(bounds.gt), _ceil(bounds.gte), _ceil(bounds.lt), _floor(bounds.lte))
             return self._between(entries, _FIRST, low, high)
         places = (_INTEGERS, _DOUBLES) if index.raw else (_FIRST,)
-        return entries.matching(self._room, lambda chunk: (_within(chunk, place, bounds) for place in places))
+        return entries.matching(self._live, lambda chunk: (_within(chunk, place, bounds) for place in places))
 
-    def _micros(self, entries: FieldEntries, bounds: DatetimeRange) -> Bits:
+    def _micros(self, entries: FieldEntries, bounds: DatetimeRange) -> SlotSet:
         """Compare in microseconds; digits beyond are cut off on both sides."""
         cut = [None if bound is None else bound // _MICRO for bound in (bounds.gt, bounds.gte, bounds.lt, bounds.lte)]
         return self._between(entries, _FIRST, *_integer_bounds(*cut))
@@ -250,10 +253,10 @@ class FieldLookup:
         low, high = _integer_bounds(bounds.gt, bounds.gte, bounds.lt, bounds.lte)
         within = self._between(entries, _FIRST, max(low, _INT64_MIN + 1), min(high, _INT64_MAX - 1))
         ends = self._between(entries, _FIRST, _INT64_MIN, _INT64_MIN)
-        ends |= self._between(entries, _FIRST, _INT64_MAX, _INT64_MAX)
+        ends = ends | self._between(entries, _FIRST, _INT64_MAX, _INT64_MAX)
         return within, ends if ends.any() else None
 
-    def _between(self, entries: FieldEntries, place: int, low: int, high: int) -> Bits:
+    def _between(self, entries: FieldEntries, place: int, low: int, high: int) -> SlotSet:
         """Return the slots with an int64 entry in [low, high]."""
 
         def pick(chunk: FieldChunk) -> Iterable[SlotArray]:
@@ -263,10 +266,10 @@ class FieldLookup:
             yield chunk.between(place, int(start), int(stop))
 
         if low > high or low > _INT64_MAX or high < _INT64_MIN:
-            return np.zeros(self._room, np.uint8)
-        return entries.matching(self._room, pick)
+            return slot_sets.none_of(self._live)
+        return entries.matching(self._live, pick)
 
-    def _geo(self, entries: FieldEntries, check: GeoBoundingBox | GeoRadius | GeoPolygon) -> Bits:
+    def _geo(self, entries: FieldEntries, check: GeoBoundingBox | GeoRadius | GeoPolygon) -> SlotSet:
         inside = geo.tester(check)
 
         def pick(chunk: FieldChunk) -> Iterable[SlotArray]:
@@ -275,11 +278,11 @@ class FieldLookup:
                 pairs: NDArray[np.float64] = points.astype(np.float64, copy=False)
                 yield slots[np.asarray(inside(pairs[:, 0], pairs[:, 1]))]
 
-        return entries.matching(self._room, pick)
+        return entries.matching(self._live, pick)
 
-    def _tokens(self, index: FieldIndex, entries: FieldEntries, tokens: Sequence[str]) -> list[Bits]:
+    def _tokens(self, index: FieldIndex, entries: FieldEntries, tokens: Sequence[str]) -> list[SlotSet]:
         """Return, for each distinct token, the slots that hold it."""
-        sets: list[Bits] = []
+        sets: list[SlotSet] = []
         for token in dict.fromkeys(tokens):
             code = self._view.store.fields.code(self._view.txn, index.number, token.encode())
             sets.append(self._with_codes(entries, [] if code is None else [code]))
@@ -289,14 +292,14 @@ class FieldLookup:
         """Answer for a field without a text index: every string is judged on its own (8.1)."""
         sets = self._tokens(index, entries, words(check.query))
         if not sets:
-            return np.zeros(self._room, np.uint8), None
+            return slot_sets.none_of(self._live), None
         if isinstance(check, MatchTextAny):
-            return np.bitwise_or.reduce(sets), None
-        together = np.bitwise_and.reduce(sets)
+            return reduce(or_, sets), None
+        together = reduce(and_, sets)
         if isinstance(check, MatchPhrase):
-            return np.zeros(self._room, np.uint8), together
-        several = entries.matching(self._room, lambda chunk: [chunk.flagged(Flag.OTHER)])
-        return together & ~several, together & several
+            return slot_sets.none_of(self._live), together
+        several = entries.matching(self._live, lambda chunk: [chunk.flagged(Flag.OTHER)])
+        return together - several, together & several
 
     def _text(self, index: FieldIndex, entries: FieldEntries, check: TextCheck) -> Answer:
         """Answer from a text index, whose tokens are those of all strings of a field (8.2)."""
@@ -304,15 +307,15 @@ class FieldLookup:
         params = index.schema.effective
         analyzer = analyzer_of(params)
         phrase = isinstance(check, MatchPhrase)
-        nothing = np.zeros(self._room, np.uint8)
+        nothing = slot_sets.none_of(self._live)
         if phrase and not params.phrase_matching:
             return nothing, None
         sets = self._tokens(index, entries, analyzer.phrase(check.query) if phrase else analyzer.query(check.query))
         if not sets:
             return nothing, None
         if isinstance(check, MatchTextAny):
-            return np.bitwise_or.reduce(sets), None
-        together = np.bitwise_and.reduce(sets)
+            return reduce(or_, sets), None
+        together = reduce(and_, sets)
         return (nothing, together) if phrase else (together, None)
 
 

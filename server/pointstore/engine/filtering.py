@@ -1,13 +1,14 @@
 """Filters evaluated to sets of slots.
 
-A set is packed bits over all slots (see `storage/live.py`), always a subset of the live points, so that negation is
-exact. Conditions on payloads are answered by field indexes; what no index answers is evaluated on the payloads of
-the points that are still in question.
+A set has the window of the live set, and is always a subset of the live points, so that negation is exact. Conditions
+on payloads are answered by field indexes; what no index answers is evaluated on the payloads of the points that are
+still in question.
 """
 
 from __future__ import annotations
 
 from functools import reduce
+from operator import and_, or_
 from typing import assert_never
 
 import numpy as np
@@ -41,14 +42,14 @@ from pointstore.engine.field_lookup import FieldLookup
 from pointstore.engine.full_text import text_lookup
 from pointstore.engine.view import View
 from pointstore.index import slots as slot_sets
-from pointstore.index.slots import Bits
+from pointstore.index.slots import SlotSet
 from pointstore.storage.points import check_places, of_slot_keys
 
 _PAYLOADS_A_CHECK = 32
 
 
-def matching_slots(view: View, condition: Filter) -> Bits:
-    """Return the live slots that match, as bits of the length of the live set."""
+def matching_slots(view: View, condition: Filter) -> SlotSet:
+    """Return the live slots that match."""
     return Evaluation(view).filter(condition)
 
 
@@ -60,43 +61,43 @@ class Evaluation:
         self._live = view.snapshot.live
         self._lookup = FieldLookup(view)
 
-    def filter(self, condition: Filter) -> Bits:
+    def filter(self, condition: Filter) -> SlotSet:
         """Return the live slots that match a filter."""
-        sets: list[Bits] = [self._condition(part) for part in condition.must]
+        sets: list[SlotSet] = [self._condition(part) for part in condition.must]
         if condition.should:
-            sets.append(reduce(np.bitwise_or, [self._condition(part) for part in condition.should]))
+            sets.append(reduce(or_, [self._condition(part) for part in condition.should]))
         if condition.min_should is not None:
             sets.append(self._at_least(condition.min_should))
-        matching = reduce(np.bitwise_and, sets, self._live)
+        matching = reduce(and_, sets, self._live)
         for part in condition.must_not:
-            matching = matching & ~self._condition(part)
+            matching = matching - self._condition(part)
         return matching
 
-    def _condition(self, condition: Condition) -> Bits:
+    def _condition(self, condition: Condition) -> SlotSet:
         if isinstance(condition, Filter):
             return self.filter(condition)
         if isinstance(condition, HasId):
-            return self._leaf(condition) & self._live
+            return self._live & self._leaf(condition)
         interruption.check()
         cache = self._view.snapshot.cache
         known = cache.known(condition)
         if known is None:
-            known = self._leaf(condition) & self._live
+            known = self._live & self._leaf(condition)
             cache.remember(condition, known)
         return known
 
-    def _leaf(self, condition: PointCondition | Field | ValuesCount | IsEmpty | IsNull | Nested) -> Bits:
+    def _leaf(self, condition: PointCondition | Field | ValuesCount | IsEmpty | IsNull | Nested) -> SlotSet:
         match condition:
             case HasId(ids):
                 found = [slot for slot in self._view.slots_of(ids) if slot is not None]
-                return slot_sets.bits_of(np.array(found, np.uint64), self._live.size << 3)
+                return slot_sets.set_of(np.array(found, np.uint64), self._live)
             case HasVector(name):
                 return self._having(name)
             case Slice():
                 points = interruption.checked(self._view.store.points.scan(self._view.txn, None))
                 places = [place for place in points if condition.contains(place[0])]
                 check_places(places)
-                return slot_sets.bits_of(of_slot_keys(slot for _, slot in places), self._live.size << 3)
+                return slot_sets.set_of(of_slot_keys(slot for _, slot in places), self._live)
             case Nested():
                 return self.checked(condition, self._live)
             case Field() | ValuesCount() | IsEmpty() | IsNull():
@@ -104,11 +105,11 @@ class Evaluation:
             case _:
                 assert_never(condition)
 
-    def _payload(self, condition: Field | ValuesCount | IsEmpty | IsNull) -> Bits:
+    def _payload(self, condition: Field | ValuesCount | IsEmpty | IsNull) -> SlotSet:
         if isinstance(condition, Field) and len(condition.checks) > 1:
             # Each check by itself: an index that answers one of them may see values otherwise than the payload.
             alone = [self._condition(Field(condition.path, (check,))) for check in condition.checks]
-            return reduce(np.bitwise_or, alone)
+            return reduce(or_, alone)
         base = nested_base(str(condition.path), self._view.snapshot.fields)
         if base is not None and not isinstance(condition, ValuesCount):
             rewritten = _per_element(condition, parse_path(base))
@@ -118,9 +119,9 @@ class Evaluation:
         if answer is None:
             return self.checked(condition, self._live)
         found, uncertain = answer
-        return found if uncertain is None else found | self.checked(condition, uncertain & self._live)
+        return found if uncertain is None else found | self.checked(condition, self._live & uncertain)
 
-    def checked(self, condition: PayloadCondition | Nested, candidates: Bits) -> Bits:
+    def checked(self, condition: PayloadCondition | Nested, candidates: SlotSet) -> SlotSet:
         """Return those of the candidates whose payload fulfils a condition."""
         holds = predicate(condition, text_lookup(self._view.snapshot.fields))
         names = member_names(condition)
@@ -130,24 +131,20 @@ class Evaluation:
             # Conditions on the point itself are never asked here: inside Nested they are false.
             if holds(unpack_members(record.payload, names), never):
                 kept.append(slot)
-        return slot_sets.bits_of(np.array(kept, np.uint64), self._live.size << 3)
+        return slot_sets.set_of(np.array(kept, np.uint64), self._live)
 
-    def _having(self, name: str) -> Bits:
+    def _having(self, name: str) -> SlotSet:
         snapshot = self._view.snapshot
         if name not in snapshot.dense and name not in snapshot.others:
-            return np.zeros_like(self._live)
-        bits = np.zeros_like(self._live)
-        have = snapshot.live_of(name)
-        size = min(bits.size, have.size)
-        bits[:size] = have[:size]
-        return bits
+            return slot_sets.none_of(self._live)
+        return snapshot.live_of(name)
 
-    def _at_least(self, clause: MinShould) -> Bits:
-        counts = np.zeros(self._live.size << 3, np.uint32)
+    def _at_least(self, clause: MinShould) -> SlotSet:
+        counts = np.zeros(self._live.bits.size << 3, np.uint32)
         for part in clause.conditions:
-            counts += np.unpackbits(self._condition(part), bitorder="little")
+            counts += np.unpackbits(self._condition(part).bits, bitorder="little")
         # The complement of nothing is everything: without conditions, counts stay below any min_count >= 1.
-        return np.packbits(counts >= clause.min_count, bitorder="little") & self._live
+        return self._live & SlotSet(self._live.first, np.packbits(counts >= clause.min_count, bitorder="little"))
 
 
 def _per_element(condition: Field | IsEmpty | IsNull, base: Path) -> Nested | None:

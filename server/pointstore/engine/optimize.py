@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 import structlog
 
+from pointstore.core.errors import InsufficientStorageError
 from pointstore.engine.plan import Compact, Limits, OptimizerState, Seal, SpaceState, plan
 from pointstore.index import slots as bits
 from pointstore.index.dense import IndexBuilder, IndexRefusedError, Kind, blocks_of, choose_kind
@@ -51,6 +52,8 @@ _WATCH_S: Final = 0.1
 _BACKOFF_S: Final = (1.0, 300.0)
 _KEEP_S: Final = 60.0
 _FIELDS_S: Final = 1.0
+_RENEWALS_A_LOOK: Final = 8
+_NO_ROOM_S: Final = 60.0
 
 _log = structlog.get_logger(__name__)
 
@@ -81,6 +84,9 @@ class OptimizedCollection(Protocol):
 
     def truncate_log(self) -> None:
         """Drop the oldest log entries beyond the retained size."""
+
+    def renew_slots(self) -> bool:
+        """Do a piece of keeping the slots of live points near each other; tell whether there was something to do."""
 
     @property
     def upkeep(self) -> FieldUpkeep:
@@ -119,6 +125,8 @@ class _Watched:
         fields_due: field indexes may need something.
         fields_at: when they were last looked after.
         unfilled: field indexes that were not ready then.
+        slots_due: slots of live points may lie too far from each other.
+        slots_at: nothing is done about that before this time.
     """
 
     version: int = -1
@@ -130,6 +138,8 @@ class _Watched:
     fields_due: bool = False
     fields_at: float = 0.0
     unfilled: set[int] = field(default_factory=set)
+    slots_due: bool = False
+    slots_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +215,11 @@ class Optimizer:
             if version != watched.version:
                 watched.version, watched.written_at, watched.settled = version, now, False
                 collection.truncate_log()
-                watched.fields_due = True
+                watched.fields_due = watched.slots_due = True
             if watched.fields_due and now - watched.fields_at >= _FIELDS_S:
                 self._tend_fields(collection, watched)
+            if watched.slots_due and now >= watched.slots_at:
+                self._renew_slots(collection, watched)
             if watched.settled:
                 return self._settings.poll_interval_s
             return self._work(collection, watched, idle=now - watched.written_at >= IDLE_S)
@@ -226,6 +238,14 @@ class Optimizer:
         # One that is still new gets a second look: whoever created it is probably at it.
         watched.unfilled = unfilled
         watched.fields_due = bool(unfilled)
+
+    def _renew_slots(self, collection: OptimizedCollection, watched: _Watched) -> None:
+        try:
+            watched.slots_due = all(collection.renew_slots() for _ in range(_RENEWALS_A_LOOK))
+        except InsufficientStorageError as error:
+            # Nothing is wrong with a collection whose filters take longer than they could.
+            _log.warning("slots are left as they are for a while", collection=collection.name, reason=str(error))
+            watched.slots_at = time.monotonic() + _NO_ROOM_S
 
     def _work(self, collection: OptimizedCollection, watched: _Watched, *, idle: bool) -> float:
         state = collection.state_for_optimizer()

@@ -15,7 +15,7 @@ from pointstore.core.path import Path
 from pointstore.core.point import PointId
 from pointstore.engine.field_lookup import FieldLookup
 from pointstore.engine.view import View
-from pointstore.index.slots import Bits
+from pointstore.index.slots import SlotFlags, SlotSet
 
 _INT64_MIN = -(2**63)
 
@@ -30,7 +30,7 @@ class Ordered:
 
 
 def ordered(  # noqa: PLR0913  what an order consists of
-    view: View, key: Path, *, descending: bool, start_from: float | None, selected: Bits, limit: int
+    view: View, key: Path, *, descending: bool, start_from: float | None, selected: SlotSet, limit: int
 ) -> list[Ordered]:
     """Return the first `limit` pairs of value and selected point, ties by id (descending where the values descend).
 
@@ -46,8 +46,7 @@ def ordered(  # noqa: PLR0913  what an order consists of
         WrongInputError: the field has no index that could order.
     """
     index = _order_index(str(key), view.snapshot.fields)
-    flags = np.unpackbits(selected, bitorder="little")
-    values, slots = _sorted_pairs(view, index, flags)
+    values, slots = _sorted_pairs(view, index, SlotFlags(selected))
     if start_from is not None:
         values, slots = _from(values, slots, start_from, descending=descending)
     if descending:
@@ -66,13 +65,12 @@ def ordered(  # noqa: PLR0913  what an order consists of
     return pairs[:limit]
 
 
-def _sorted_pairs(
-    view: View, index: FieldIndex, flags: NDArray[np.uint8]
-) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
+def _sorted_pairs(view: View, index: FieldIndex, flags: SlotFlags) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
     """Return values, ascending, and slots of the selected points."""
     chunks = [
-        (values[flags[slots] != 0], slots[flags[slots] != 0])
+        (values[chosen], slots[chosen])
         for values, slots in interruption.checked(FieldLookup(view).entries(index).pairs(0), 1)
+        for chosen in (flags.of(slots),)
     ]
     if not chunks:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)

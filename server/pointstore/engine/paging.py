@@ -18,7 +18,7 @@ from pointstore.core.point import PointId
 from pointstore.core.query import ALL_PAYLOAD, Record, Selectors
 from pointstore.engine.view import View
 from pointstore.index import slots as slot_sets
-from pointstore.index.slots import Bits
+from pointstore.index.slots import SlotSet
 from pointstore.storage.points import SlotKey, check_places, of_slot_keys, slot_in, slot_keys
 
 Place = tuple[PointId, SlotKey]
@@ -34,7 +34,7 @@ _NEW = tuple.__new__
 
 
 def places_in_order(
-    view: View, matching: Bits | None, start: PointId | None, limit: int
+    view: View, matching: SlotSet | None, start: PointId | None, limit: int
 ) -> tuple[list[Place], PointId | None]:
     """Return the first points by id, and the id of the next one.
 
@@ -98,7 +98,7 @@ def _taken(scan: Iterator[Place], wanted: int) -> list[Place]:
     return found
 
 
-def _followed(view: View, matching: Bits, start: PointId | None, wanted: int) -> list[Place]:
+def _followed(view: View, matching: SlotSet, start: PointId | None, wanted: int) -> list[Place]:
     """Go through the ids, by ever larger batches, until there are as many as wanted."""
     scan = view.store.points.scan(view.txn, start)
     found: list[Place] = []
@@ -115,7 +115,7 @@ def _followed(view: View, matching: Bits, start: PointId | None, wanted: int) ->
     return found
 
 
-def _looked_up(view: View, matching: Bits, start: PointId | None) -> list[Place]:
+def _looked_up(view: View, matching: SlotSet, start: PointId | None) -> list[Place]:
     """Read the ids of all matching points and put them in order."""
     places = slot_keys(slot_sets.to_slots(matching))
     records = [

@@ -17,9 +17,6 @@ from pointstore.core.schema import OPTIMIZERS_DEFAULTS, CollectionConfig, HnswCo
 from pointstore.index import slots as bits
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from pointstore.core.space import Space
     from pointstore.storage.segments import SegmentMeta
 
@@ -53,7 +50,7 @@ class SpaceState:
         space: how rows are stored and compared.
         hnsw: the effective graph parameters.
         segments: published segments, ascending by slot.
-        live: packed bits of the live slots of this vector.
+        live: the live slots of this vector.
         unsealed_rows: rows in LMDB, dead ones included.
         unsealed_bytes: their size.
         unusable: uids of indexed segments whose index file is missing or was refused.
@@ -64,7 +61,7 @@ class SpaceState:
     space: Space
     hnsw: HnswConfig
     segments: tuple[SegmentMeta, ...]
-    live: NDArray[np.uint8]
+    live: bits.SlotSet
     unsealed_rows: int
     unsealed_bytes: int
     unusable: frozenset[str] = frozenset()

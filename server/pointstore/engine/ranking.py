@@ -15,7 +15,7 @@ from pointstore.engine.field_lookup import FieldLookup
 from pointstore.engine.filtering import matching_slots
 from pointstore.engine.indexing import unpack_occurrences
 from pointstore.engine.view import View
-from pointstore.index.slots import Bits
+from pointstore.index.slots import SlotFlags
 from pointstore.text.analyzer import analyzer_of
 from pointstore.text.bm25 import Ranking, inverse_document_frequency, kept_length
 
@@ -57,13 +57,13 @@ def ranked(view: View, query: RankQuery) -> tuple[NDArray[np.uint64], Floats]:
     postings = _postings(view, index)
     corpus = view.snapshot.live if query.params.idf_corpus is None else matching_slots(view, query.params.idf_corpus)
     allowed = view.snapshot.live if query.filter is None else matching_slots(view, query.filter)
-    of_documents = _scores(view, index, query.text, ranking, postings, _members(corpus)[postings.slots])
-    scores = np.zeros(view.snapshot.live.size << 3)
-    np.maximum.at(scores, postings.slots, of_documents)
-    scores[~_members(allowed)] = 0
+    of_documents = _scores(view, index, query.text, ranking, postings, SlotFlags(corpus).of(postings.slots))
+    slots, first = np.unique(postings.slots, return_index=True)
+    scores = np.maximum.reduceat(of_documents, first) if slots.size else of_documents
+    scores[~SlotFlags(allowed).of(slots)] = 0
     best = np.flatnonzero(scores > 0)
     best = best[np.lexsort((best, -scores[best]))][: query.limit + query.offset]
-    return best.astype(np.uint64), scores[best].astype(np.float32)
+    return slots[best].astype(np.uint64), scores[best].astype(np.float32)
 
 
 def _scores(  # noqa: PLR0913  what scores are made of
@@ -104,18 +104,13 @@ def _postings(view: View, index: FieldIndex) -> _Postings:
         return _Postings(nothing, nothing, nothing, nothing)
     tokens, occurrences = block.columns[_TOKENS], block.columns[_OCCURRENCES]
     slots = block.slots[tokens.positions]
-    live = _members(view.snapshot.live)[slots]
+    live = SlotFlags(view.snapshot.live).of(slots)
     slots = slots[live]
     numbers, times = unpack_occurrences(occurrences.values[live].astype(np.int64))
     # Tokens of a slot stand together, and among them those of an element.
     first = np.ones(slots.size, np.bool_)
     first[1:] = (slots[1:] != slots[:-1]) | (numbers[1:] != numbers[:-1])
     return _Postings(tokens.values[live].astype(np.int64), times, np.cumsum(first) - 1, slots[first])
-
-
-def _members(bits: Bits) -> NDArray[np.bool_]:
-    """Return a set as one flag a slot."""
-    return np.unpackbits(bits, bitorder="little").astype(np.bool_)
 
 
 def _kept_lengths(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

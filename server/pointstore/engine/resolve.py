@@ -155,7 +155,7 @@ def _all_exist(ids: tuple[PointId, ...], state: Transition) -> tuple[PointId, ..
 def _matching(condition: Filter, state: Transition, slots: Sequence[int]) -> list[int]:
     """Return those of the live slots that match."""
     matching = matching_slots(state.view(), condition)
-    return [slot for slot in slots if matching[slot >> 3] >> (slot & 7) & 1]
+    return [slot for slot in slots if slot_sets.contains(matching, slot)]
 
 
 def _check_nesting(payload: bytes, key: Path) -> None:

@@ -26,7 +26,6 @@ from pointstore.core.errors import CorruptionError, InsufficientStorageError, St
 from pointstore.core.failpoint import visit
 from pointstore.core.names import NAME_LENGTH_MAX, forbidden_char
 from pointstore.engine.snapshots import remove_captures
-from pointstore.index.slots import popcount
 from pointstore.storage.archive import MANIFEST_FILE, ArchivedCollection, Manifest, load_manifest, read_archive
 from pointstore.storage.catalog import Catalog, Names
 from pointstore.storage.collection import SEGMENTS, CollectionStore
@@ -247,7 +246,7 @@ def _check_points(store: CollectionStore, txn: Txn, points: int) -> None:
     for point_id, place in store.points.scan(txn, None):
         check_id(store.points.record(txn, unpack_slot(point_id, place)), point_id)
         count += 1
-    live = sum(popcount(bits) for _, bits in store.live.changed(txn, POINTS_SPACE, -1))
+    live = store.live.count(txn, POINTS_SPACE)
     if not points == count == live:
         msg = f"{points} points are counted, {count} have an id, {live} are live"
         raise CorruptionError(msg)

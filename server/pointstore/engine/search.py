@@ -43,7 +43,7 @@ from pointstore.engine.strict import Searches, check_searches
 from pointstore.engine.view import DenseView, View
 from pointstore.index import flat
 from pointstore.index import slots as slot_sets
-from pointstore.index.slots import Bits
+from pointstore.index.slots import SlotSet
 from pointstore.storage.points import PointRecord, SlotKey, slot_keys
 
 _Slots = NDArray[np.uint64]
@@ -140,7 +140,7 @@ def _rank(view: View, query: RankQuery) -> list[ScoredRecord]:
 
 
 def nearest_slots(  # noqa: PLR0913  what a search consists of
-    dense: DenseView, query: Floats, k: int, ef: int, allowed: Bits | None, *, exact: bool
+    dense: DenseView, query: Floats, k: int, ef: int, allowed: SlotSet | None, *, exact: bool
 ) -> tuple[_Slots, Floats]:
     """Return the nearest k live slots of a space, best first, with exact similarities.
 
@@ -155,7 +155,7 @@ def nearest_slots(  # noqa: PLR0913  what a search consists of
     Returns:
         (m,) slots and (m,) similarities, larger is nearer, ties by ascending slot.
     """
-    live = dense.live if allowed is None else slot_sets.intersect(dense.live, allowed)
+    live = dense.live if allowed is None else dense.live & allowed
     found = [
         segment.dense.search(query, k, ef, live, segment.live_rows if allowed is None else None, exact=exact)
         for segment in dense.segments
@@ -172,7 +172,7 @@ def nearest_slots(  # noqa: PLR0913  what a search consists of
     return slots[order], similarities[order]
 
 
-def _search_unsealed(dense: DenseView, query: Floats, k: int, live: Bits) -> tuple[_Slots, Floats]:
+def _search_unsealed(dense: DenseView, query: Floats, k: int, live: SlotSet) -> tuple[_Slots, Floats]:
     slots = dense.unsealed.slots[: dense.unsealed.count]
     rows = dense.unsealed.rows[: dense.unsealed.count]
     alive = slot_sets.test(live, slots)

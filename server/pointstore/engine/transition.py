@@ -22,6 +22,7 @@ from pointstore.core.operation import (
     DropField,
     DropVector,
     MergePayload,
+    MovePoints,
     MultiColumn,
     Nothing,
     Operation,
@@ -116,7 +117,7 @@ class Transition:
             case RemovePoints(ids):
                 self._remove_points(ids)
             case PutVectors(ids, columns):
-                self._put_vectors(seq, ids, columns)
+                self._rewrite(seq, ids, columns, version=seq)
             case RemoveVectors(ids, numbers):
                 self._remove_vectors(seq, ids, numbers)
             case MergePayload(ids, payload, key):
@@ -133,6 +134,8 @@ class Transition:
                 self._add_field(path, schema)
             case DropField(path):
                 self._drop_field(path)
+            case MovePoints(ids):
+                self._rewrite(seq, ids, (), version=None)
             case Nothing():
                 pass
             case _:
@@ -226,7 +229,8 @@ class Transition:
         for slot in slots:
             self.store.points.drop_slot(self.txn, slot)
 
-    def _put_vectors(self, seq: int, ids: Sequence[PointId], columns: Sequence[Column]) -> None:
+    def _rewrite(self, seq: int, ids: Sequence[PointId], columns: Sequence[Column], *, version: int | None) -> None:
+        """Take existing points to new slots with new vectors in some spaces, and a new version unless that is None."""
         first = self.head.next_slot
         records = self._records(ids)
         old = [slot for slot, _ in records]
@@ -234,7 +238,8 @@ class Transition:
         moved = self._kept_vectors(old, columns)
         self._release(old)
         packed = [
-            pack_point(slot, record.point_id, seq, record.payload) for slot, (_, record) in enumerate(records, first)
+            pack_point(slot, record.point_id, record.seq if version is None else version, record.payload)
+            for slot, (_, record) in enumerate(records, first)
         ]
         self._put_records(first, ids, packed, added=0)
         self._index(seq, np.arange(first, first + len(ids)), [record.payload for _, record in records])
@@ -445,4 +450,4 @@ def _adds(operation: Operation) -> bool:
     """Tell whether the operation stores anything besides its entry in the log."""
     if isinstance(operation, ReplacePayload):
         return operation.payload != EMPTY
-    return isinstance(operation, PutPoints | PutVectors | MergePayload | AddVector)
+    return isinstance(operation, PutPoints | PutVectors | MergePayload | MovePoints | AddVector)

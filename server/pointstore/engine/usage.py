@@ -15,7 +15,6 @@ from typing import Protocol
 from pointstore.core.fields import FieldIndexes
 from pointstore.core.schema import CollectionConfig
 from pointstore.core.space import space_of
-from pointstore.index import slots as slot_sets
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
 from pointstore.storage.meta import Head
@@ -71,18 +70,18 @@ def vector_bytes(state: State) -> int:
     store, txn, config = state.store, state.txn, state.config
     total = 0
     for name, number in config.vector_numbers.items():
-        count = sum(slot_sets.popcount(bits) for _, bits in store.live.changed(txn, number, -1))
+        count = store.live.count(txn, number)
         params = config.vectors.get(name)
         if params is not None and params.multivector_config is None:
             total += count * space_of(params).row_bytes
         elif count:
-            total += _extrapolated(store.vectors.sizes(txn, number, _probes(state.head.next_slot)), count)
+            total += _extrapolated(store.vectors.sizes(txn, number, _probes(state)), count)
     return total
 
 
 def payload_bytes(state: State) -> int:
     """Return the size of the payloads in their encoded form."""
-    sizes = state.store.points.payload_sizes(state.txn, _probes(state.head.next_slot))
+    sizes = state.store.points.payload_sizes(state.txn, _probes(state))
     return _extrapolated(sizes, state.head.points)
 
 
@@ -95,11 +94,13 @@ def memory_percent() -> float:
     return 100 * (resident - shared) / os.sysconf("SC_PHYS_PAGES")
 
 
-def _probes(slots: int) -> Sequence[int]:
-    """Return slots spread evenly over all of them."""
+def _probes(state: State) -> Sequence[int]:
+    """Return slots spread evenly over all that may be live."""
+    first = state.store.meta.first_slot(state.txn)
+    slots = state.head.next_slot - first
     if slots <= SAMPLE:
-        return range(slots)
-    return [i * slots // SAMPLE for i in range(SAMPLE)]
+        return range(first, first + slots)
+    return [first + i * slots // SAMPLE for i in range(SAMPLE)]
 
 
 def _extrapolated(sizes: Sequence[int], count: int) -> int:

@@ -27,11 +27,11 @@ from pointstore.core.vector import Dense, NamedVectors, Vector
 from pointstore.engine.field_cache import FieldCache
 from pointstore.index import slots as slot_sets
 from pointstore.index.dense import DenseSegment, open_dense
-from pointstore.index.slots import Bits
+from pointstore.index.slots import SlotSet
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
 from pointstore.storage.keys import POINTS_SPACE
-from pointstore.storage.live import BLOCK_BYTES
+from pointstore.storage.live import BLOCK_BYTES, BLOCK_SLOTS
 from pointstore.storage.meta import Head
 from pointstore.storage.points import PointRecord, check_id
 from pointstore.storage.segments import SegmentMeta, open_segment
@@ -91,7 +91,7 @@ class DenseView:
     number: int
     space: Space
     ef_construct: int
-    live: Bits
+    live: SlotSet
     unsealed: Unsealed
     segments: tuple[OpenSegment, ...]
 
@@ -128,14 +128,14 @@ class Snapshot:
 
     head: Head
     config: CollectionConfig
-    live: Bits
+    live: SlotSet
     dense: dict[str, DenseView]
-    others: dict[str, Bits]
+    others: dict[str, SlotSet]
     metas: tuple[SegmentMeta, ...] = ()
     fields: FieldIndexes = field(default_factory=FieldIndexes)
     cache: FieldCache = field(default_factory=FieldCache)
 
-    def live_of(self, name: str) -> Bits:
+    def live_of(self, name: str) -> SlotSet:
         """Return the live slots that have the named vector.
 
         Raises:
@@ -203,7 +203,7 @@ class View:
             WrongInputError: the collection has no such vector.
         """
         live = self.snapshot.live_of(name)
-        if slot >> 3 >= live.size or not live[slot >> 3] >> (slot & 7) & 1:
+        if not slot_sets.contains(live, slot):
             return None
         dense = self.snapshot.dense.get(name)
         if dense is not None:
@@ -214,7 +214,7 @@ class View:
 def empty_snapshot() -> Snapshot:
     """Return the snapshot that every first one is loaded from; its versions precede all others."""
     before = Head(version=-1, config_version=-1, segments_version=-1)
-    return Snapshot(before, CollectionConfig(), slot_sets.empty(0), {}, {})
+    return Snapshot(before, CollectionConfig(), slot_sets.empty(), {}, {})
 
 
 def load_snapshot(store: CollectionStore, txn: Txn, head: Head, previous: Snapshot) -> Snapshot:
@@ -229,23 +229,24 @@ def load_snapshot(store: CollectionStore, txn: Txn, head: Head, previous: Snapsh
     resealed = head.segments_version != previous.head.segments_version
     metas = tuple(store.meta.segments(txn)) if resealed else previous.metas
     since = previous.head.version
-    live = _live(store, txn, POINTS_SPACE, head, previous.live, since)
+    window = _window(store, txn, head)
+    live = _live(store, txn, POINTS_SPACE, window, previous.live, since)
     known = {view.number: view for view in previous.dense.values()}
     known_others = {previous.config.vector_numbers[name]: bits for name, bits in previous.others.items()}
     dense: dict[str, DenseView] = {}
-    others: dict[str, Bits] = {}
+    others: dict[str, SlotSet] = {}
     reconfigured = config is not previous.config
     for name, number in config.vector_numbers.items():
         params = config.vectors.get(name)
         if params is None or params.multivector_config is not None:
             before = known_others.get(number)
-            others[name] = _live(store, txn, number, head, before, since)
+            others[name] = _live(store, txn, number, window, before, since)
         else:
             ef_construct = (
                 effective_hnsw(config, name).ef_construct or 0 if reconfigured else previous.dense[name].ef_construct
             )
             dense[name] = _dense(
-                store, txn, number, space_of(params), ef_construct, head, known.get(number), metas, since, resealed
+                store, txn, number, space_of(params), ef_construct, window, known.get(number), metas, since, resealed
             )
     return Snapshot(head, config, live, dense, others, metas, fields, previous.cache.successor())
 
@@ -256,13 +257,13 @@ def _dense(  # noqa: PLR0913  the parts of one space
     number: int,
     space: Space,
     ef_construct: int,
-    head: Head,
+    window: SlotSet,
     previous: DenseView | None,
     metas: tuple[SegmentMeta, ...],
     since: int,
     resealed: bool,  # noqa: FBT001
 ) -> DenseView:
-    live = _live(store, txn, number, head, None if previous is None else previous.live, since)
+    live = _live(store, txn, number, window, None if previous is None else previous.live, since)
     unsealed = Unsealed(np.zeros(0, np.uint64), np.zeros((0, space.dim), space.dtype), 0)
     segments: tuple[OpenSegment, ...] = ()
     if previous is not None and not resealed:
@@ -287,18 +288,27 @@ def _open(root: Path, space: Space, meta: SegmentMeta) -> OpenSegment:
     return OpenSegment(meta, open_dense(space, files.slots, files.rows, files.index, meta.index), meta.rows)
 
 
+def _window(store: CollectionStore, txn: Txn, head: Head) -> SlotSet:
+    """Return the empty set whose window is that of every live set: the blocks of all slots that may be live."""
+    first = store.meta.first_slot(txn) // BLOCK_SLOTS * BLOCK_SLOTS
+    return slot_sets.none_between(first, max(first, -(-head.next_slot // BLOCK_SLOTS) * BLOCK_SLOTS))
+
+
 def _live(  # noqa: PLR0913  the parts of one set
-    store: CollectionStore, txn: Txn, space: int, head: Head, previous: Bits | None, since: int
-) -> Bits:
-    """Return a live set with room for every slot, whole blocks; the previous array itself when nothing changed."""
-    size = -(-head.next_slot // (BLOCK_BYTES * 8)) * BLOCK_BYTES
-    bits = previous
-    for block, changed in store.live.changed(txn, space, since if previous is not None else -1):
-        if bits is previous:
-            bits = np.zeros(size, np.uint8)
-            if previous is not None:
-                bits[: previous.size] = previous
-        start = block * BLOCK_BYTES
-        bits[start : start + changed.size] = changed  # type: ignore[index]
-        bits[start + changed.size : start + BLOCK_BYTES] = 0  # type: ignore[index]
-    return np.zeros(size, np.uint8) if bits is None else bits
+    store: CollectionStore, txn: Txn, space: int, window: SlotSet, previous: SlotSet | None, since: int
+) -> SlotSet:
+    """Return a live set; the previous one itself when nothing changed."""
+    changed = list(store.live.changed(txn, space, since if previous is not None else -1))
+    if previous is None:
+        bits = window.bits.copy()
+    elif changed or (previous.first, previous.stop) != (window.first, window.stop):
+        bits = previous.within(window).bits.copy()
+    else:
+        return previous
+    for block, stored in changed:
+        start = (block * BLOCK_SLOTS - window.first) >> 3
+        # Blocks before the window hold nothing.
+        if start >= 0:
+            bits[start : start + stored.size] = stored
+            bits[start + stored.size : start + BLOCK_BYTES] = 0
+    return SlotSet(window.first, bits)

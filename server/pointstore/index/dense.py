@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pointstore.core.space import Floats, Rows, Space
     from pointstore.index.flat import Positions
-    from pointstore.index.slots import Bits, Slots
+    from pointstore.index.slots import Slots, SlotSet
 
 faiss: Any = annotated_faiss
 """The module without its annotations, which miss much of what it has."""
@@ -263,7 +263,7 @@ class DenseSegment:
         query: Floats,
         k: int,
         ef: int,
-        live: Bits | None = None,
+        live: SlotSet | None = None,
         selected: int | None = None,
         *,
         exact: bool = False,
@@ -311,7 +311,7 @@ class DenseSegment:
         return self.rows.take(positions.astype(np.int64), axis=0)
 
     def _approximate(
-        self, query: Floats, k: int, ef: int, live: Bits | None, selected: int
+        self, query: Floats, k: int, ef: int, live: SlotSet | None, selected: int
     ) -> tuple[Positions, Floats] | None:
         """Ask the graph; None when an exact scan is cheaper.
 
@@ -348,7 +348,7 @@ class DenseSegment:
         best = np.argsort(-similarities, kind="stable")[:k]
         return candidates[best], similarities[best]
 
-    def _positions(self, live: Bits, selected: int) -> Positions:
+    def _positions(self, live: SlotSet, selected: int) -> Positions:
         """Return the row numbers of the live slots, ascending."""
         if not self._dense and selected * 16 > len(self.slots):
             return np.flatnonzero(bits.test(live, self.slots))

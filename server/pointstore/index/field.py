@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pointstore.core.field_block import FieldBlock, FieldColumn, Flag
 from pointstore.index import slots as slot_sets
-from pointstore.index.slots import Bits
+from pointstore.index.slots import SlotSet
 
 SlotArray = NDArray[np.int64]
 Pick = Callable[["FieldChunk"], Iterable[SlotArray]]
@@ -35,6 +35,16 @@ class FieldChunk:
     def __len__(self) -> int:
         """Return the number of slots covered."""
         return len(self.block.slots)
+
+    @property
+    def first_slot(self) -> int:
+        """The lowest slot covered."""
+        return int(self.block.slots[0])
+
+    @property
+    def last_slot(self) -> int:
+        """The highest slot covered."""
+        return int(self.block.slots[-1])
 
     def column(self, place: int) -> tuple[NDArray[np.generic], SlotArray]:
         """Return values and slots of a column in slot order."""
@@ -72,8 +82,8 @@ class FieldChunk:
 @dataclass(frozen=True, slots=True)
 class _Layer:
     chunk: FieldChunk
-    masked: Bits | None
-    """Slots that a newer chunk covers."""
+    masked: SlotSet | None
+    """Slots of the chunk that a newer one covers, and others between its first and last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +104,8 @@ class FieldEntries:
         if not len(merged.slots):
             return FieldEntries(self.layers, through)
         first = int(merged.slots[0])
-        covered = slot_sets.bits_of(merged.slots.astype(np.uint64))
-        layers = [
-            layer if int(layer.chunk.block.slots[-1]) < first else _Layer(layer.chunk, _with(layer.masked, covered))
-            for layer in self.layers
-        ]
+        covered = slot_sets.set_of(merged.slots.astype(np.uint64))
+        layers = [layer if layer.chunk.last_slot < first else _masked(layer, covered) for layer in self.layers]
         newest = FieldChunk(merged)
         while layers and len(newest) >= _MERGE_SHARE * len(layers[-1].chunk):
             older = layers.pop()
@@ -110,23 +117,26 @@ class FieldEntries:
         """How many slots there are entries for, those of dead points and of masked chunks included."""
         return sum(len(layer.chunk) for layer in self.layers)
 
-    def only_live(self, live: Bits) -> FieldEntries:
+    def only_live(self, live: SlotSet) -> FieldEntries:
         """Return the entries of the slots in the set alone; a slot that died never comes back."""
         kept = only_live(self.whole(), live)
         return FieldEntries((_Layer(FieldChunk(kept), None),) if len(kept.slots) else (), self.through)
 
-    def matching(self, room: int, pick: Pick) -> Bits:
+    def matching(self, window: SlotSet, pick: Pick) -> SlotSet:
         """Return the chosen slots as a set.
 
         Args:
-            room: size of the set in bytes; every slot of the index is below eight times that.
+            window: a set with the window of the result; no slot of the index lies behind it, those before it are dead.
             pick: chooses slots of each chunk; what newer chunks cover is taken out afterwards.
         """
-        flags = np.zeros(room << 3, np.uint8)
+        first = window.first
+        flags = np.zeros(window.bits.size << 3, np.uint8)
         for layer in self.layers:
             for slots in pick(layer.chunk):
-                flags[_visible(layer, slots)] = 1
-        return np.packbits(flags, bitorder="little")
+                inside = slots if layer.chunk.first_slot >= first else slots[slots >= first]
+                visible = _visible(layer, inside)
+                flags[visible - first if first else visible] = 1
+        return SlotSet(first, np.packbits(flags, bitorder="little"))
 
     def pairs(self, place: int) -> Iterable[tuple[NDArray[np.generic], SlotArray]]:
         """Yield values, ascending, and slots of each chunk's valid entries."""
@@ -172,11 +182,13 @@ def _last_word(blocks: Sequence[FieldBlock]) -> list[FieldBlock]:
     blocks = [block for block in blocks if len(block.slots)]
     if all(int(left.slots[-1]) < int(right.slots[0]) for left, right in pairwise(blocks)):
         return list(blocks)
-    seen = np.zeros(max(int(block.slots[-1]) for block in blocks) + 1, np.bool_)
+    first = min(int(block.slots[0]) for block in blocks)
+    seen = np.zeros(max(int(block.slots[-1]) for block in blocks) + 1 - first, np.bool_)
     kept: list[FieldBlock] = []
     for block in reversed(blocks):
-        fresh = ~seen[block.slots]
-        seen[block.slots] = True
+        places = block.slots - first
+        fresh = ~seen[places]
+        seen[places] = True
         kept.append(block if fresh.all() else _only(block, fresh))
     return [block for block in reversed(kept) if len(block.slots)]
 
@@ -203,7 +215,7 @@ def _by_slot(block: FieldBlock) -> FieldBlock:
     return FieldBlock(block.slots[order], block.flags[order], tuple(columns))
 
 
-def only_live(block: FieldBlock, live: Bits) -> FieldBlock:
+def only_live(block: FieldBlock, live: SlotSet) -> FieldBlock:
     """Return the block without the slots that are not in the set."""
     return _only(block, slot_sets.test(live, block.slots.astype(np.uint64)))
 
@@ -221,5 +233,8 @@ def _visible(layer: _Layer, slots: SlotArray) -> SlotArray:
     return slots[~slot_sets.test(layer.masked, slots.astype(np.uint64))]
 
 
-def _with(masked: Bits | None, covered: Bits) -> Bits:
-    return covered if masked is None else slot_sets.union(masked, covered)
+def _masked(layer: _Layer, covered: SlotSet) -> _Layer:
+    masked = layer.masked
+    if masked is None:
+        masked = slot_sets.none_between(layer.chunk.first_slot, layer.chunk.last_slot + 1)
+    return _Layer(layer.chunk, masked | covered.within(masked))

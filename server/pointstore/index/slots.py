@@ -1,10 +1,14 @@
-"""Sets of slots as packed bits: slot s is bit s & 7 of byte s >> 3 (numpy's bitorder "little").
+"""Sets of slots as packed bits over a window of slots.
 
-An array ends where its owner stopped writing; every slot beyond the end is absent. Nothing here modifies an argument
-except `add` and `discard`, which say so.
+Slots are never given twice, so those of a collection's points move ever further from 0, and a set begins where its
+members do: its size follows the points that there are, not those that there ever were. Bit s & 7 of byte
+(s - first) >> 3 is slot s (numpy's bitorder "little"); every slot outside of the window is absent. Nothing here
+modifies an argument.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,58 +16,138 @@ from numpy.typing import NDArray
 Bits = NDArray[np.uint8]
 Slots = NDArray[np.uint64]
 
+_WORD_SLOTS = 64
+"""Windows begin with a whole word."""
 _WORDS_FROM = 64
 """Bytes from which counting eight at a time is worth the alignment."""
 _SPARSE_SHARE = 4
 """A set is looked at word by word when at most one word in so many has members."""
 
 
-def empty(slots: int) -> Bits:
-    """Return an empty set with room for that many slots."""
-    return np.zeros((slots + 7) >> 3, dtype=np.uint8)
+@dataclass(frozen=True, slots=True, eq=False)
+class SlotSet:
+    """A set of slots, immutable.
+
+    The results of `&`, `-` and `~` have the window of the left operand, those of `|` a window that holds both.
+
+    Attributes:
+        first: slot of the first bit, a multiple of 8.
+        bits: packed, (window / 8,) uint8.
+    """
+
+    first: int
+    bits: Bits
+
+    @property
+    def stop(self) -> int:
+        """The slot behind the window."""
+        return self.first + (self.bits.size << 3)
+
+    def __and__(self, other: SlotSet) -> SlotSet:
+        """Return the slots that are in both sets."""
+        return SlotSet(self.first, self.bits & _over(self, other))
+
+    def __sub__(self, other: SlotSet) -> SlotSet:
+        """Return the slots that are not in the other set."""
+        return SlotSet(self.first, self.bits & ~_over(self, other))
+
+    def __invert__(self) -> SlotSet:
+        """Return the other slots of the window."""
+        return SlotSet(self.first, ~self.bits)
+
+    def __or__(self, other: SlotSet) -> SlotSet:
+        """Return the slots that are in one of the sets."""
+        if not other.bits.size:
+            return self
+        if not self.bits.size:
+            return other
+        first, stop = min(self.first, other.first), max(self.stop, other.stop)
+        window = self if (first, stop) == (self.first, self.stop) else SlotSet(first, _room(first, stop))
+        return SlotSet(first, _over(window, self) | _over(window, other))
+
+    def within(self, window: SlotSet) -> SlotSet:
+        """Return the members that lie in the window of another set, in that window."""
+        return SlotSet(window.first, _over(window, self))
+
+    def any(self) -> bool:
+        """Tell whether there are members."""
+        return bool(self.bits.any())
 
 
-def full(slots: int) -> Bits:
+class SlotFlags:
+    """A set unpacked for looking up many slots: one byte a slot."""
+
+    def __init__(self, members: SlotSet) -> None:
+        # A byte before and one behind: every slot outside of the window is looked up there.
+        self._flags = np.zeros((members.bits.size << 3) + 2, np.uint8)
+        self._flags[1:-1] = np.unpackbits(members.bits, bitorder="little")
+        self._before = members.first - 1
+
+    def of(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return for (m,) slots whether each is a member."""
+        return self._flags.take(slots - self._before, mode="clip").view(np.bool_)
+
+
+def empty() -> SlotSet:
+    """Return the set without a window."""
+    return SlotSet(0, np.zeros(0, np.uint8))
+
+
+def none_of(window: SlotSet) -> SlotSet:
+    """Return the empty set with the window of another set."""
+    return SlotSet(window.first, np.zeros_like(window.bits))
+
+
+def none_between(start: int, stop: int) -> SlotSet:
+    """Return the empty set whose window holds [start, stop): whole words."""
+    first = start // _WORD_SLOTS * _WORD_SLOTS
+    return SlotSet(first, _room(first, -(-stop // _WORD_SLOTS) * _WORD_SLOTS))
+
+
+def full(slots: int) -> SlotSet:
     """Return the set of all slots below `slots`."""
-    result = np.full((slots + 7) >> 3, 0xFF, dtype=np.uint8)
+    bits = np.full((slots + 7) >> 3, 0xFF, dtype=np.uint8)
     if slots & 7:
-        result[-1] = (1 << (slots & 7)) - 1
-    return result
+        bits[-1] = (1 << (slots & 7)) - 1
+    return SlotSet(0, bits)
 
 
-def bits_of(slots: Slots, size: int | None = None) -> Bits:
+def set_of(slots: Slots, window: SlotSet | None = None) -> SlotSet:
     """Return the set of the given slots.
 
     Args:
         slots: (m,) uint64, in any order.
-        size: room for that many slots, 1 + the largest by default; slots from there on are left out.
+        window: a set whose window the result shall have; slots outside of it are left out. By default the result has
+            room for all of the slots.
 
     """
-    if size is None:
-        size = int(slots.max()) + 1 if slots.size else 0
-    elif slots.size and int(slots.max()) >= size:
-        slots = slots[slots < size]
-    flags = np.zeros((size + 7) & ~7, dtype=np.uint8)
-    flags[slots] = 1
-    return np.packbits(flags, bitorder="little")
+    if window is None:
+        window = none_between(int(slots.min()), int(slots.max()) + 1) if slots.size else empty()
+    first, stop = window.first, window.stop
+    if slots.size and (int(slots.max()) >= stop or int(slots.min()) < first):
+        slots = slots[(slots >= np.uint64(first)) & (slots < np.uint64(stop))]
+    flags = np.zeros(stop - first, dtype=np.uint8)
+    flags[slots - np.uint64(first)] = 1
+    return SlotSet(first, np.packbits(flags, bitorder="little"))
 
 
-def to_slots(bits: Bits, start: int = 0, stop: int | None = None) -> Slots:
+def to_slots(members: SlotSet, start: int = 0, stop: int | None = None) -> Slots:
     """Return the members in [start, stop) ascending as (m,) uint64; the whole set by default."""
-    first = start >> 3
-    last = bits.size if stop is None else (stop + 7) >> 3
-    slots: NDArray[np.int64] = _members(bits[first:last]) + (first << 3)
+    start = max(start - members.first, 0)
+    stop = max((members.stop if stop is None else stop) - members.first, 0)
+    slots: NDArray[np.int64] = _members(members.bits[start >> 3 : (stop + 7) >> 3]) + (start >> 3 << 3)
     if start & 7:
         slots = slots[np.searchsorted(slots, start) :]
-    if stop is not None and stop & 7:
+    if stop & 7:
         slots = slots[: np.searchsorted(slots, stop)]
-    return slots.astype(np.uint64)
+    return (slots + members.first).astype(np.uint64)
 
 
-def popcount(bits: Bits, start: int = 0, stop: int | None = None) -> int:
+def popcount(members: SlotSet, start: int = 0, stop: int | None = None) -> int:
     """Count the members in [start, stop); all of them by default."""
-    limit = bits.size << 3
-    stop = limit if stop is None else min(stop, limit)
+    bits = members.bits
+    start = max(start - members.first, 0)
+    stop = min((members.stop if stop is None else stop) - members.first, bits.size << 3)
     if start >= stop:
         return 0
     first, last = start >> 3, (stop + 7) >> 3
@@ -75,64 +159,44 @@ def popcount(bits: Bits, start: int = 0, stop: int | None = None) -> int:
     return count
 
 
-def test(bits: Bits, slots: Slots) -> NDArray[np.bool_]:
+def test(members: SlotSet, slots: Slots) -> NDArray[np.bool_]:
     """Return for (m,) slots whether each is a member, as (m,) bool."""
-    places = slots >> np.uint64(3)
+    # Slots before the window wrap around to places far behind it.
+    places = (slots - np.uint64(members.first)) >> np.uint64(3)
     masks = np.uint8(1) << (slots & np.uint64(7)).astype(np.uint8)
-    if slots.size and int(places.max()) >= bits.size:
-        inside = places < bits.size
+    if slots.size and int(places.max()) >= members.bits.size:
+        inside = places < members.bits.size
         result = np.zeros(slots.shape, dtype=np.bool_)
-        result[inside] = (bits[places[inside]] & masks[inside]) != 0
+        result[inside] = (members.bits[places[inside]] & masks[inside]) != 0
         return result
-    return np.asarray((bits[places] & masks) != 0, dtype=np.bool_)
+    return np.asarray((members.bits[places] & masks) != 0, dtype=np.bool_)
 
 
-def intersect(left: Bits, right: Bits) -> Bits:
-    """Return the slots that are in both sets."""
-    size = min(left.size, right.size)
-    return left[:size] & right[:size]
+def contains(members: SlotSet, slot: int) -> bool:
+    """Tell whether one slot is a member."""
+    place = slot - members.first
+    return 0 <= place >> 3 < members.bits.size and bool(members.bits[place >> 3] >> (place & 7) & 1)
 
 
-def union(left: Bits, right: Bits) -> Bits:
-    """Return the slots that are in one of the sets."""
-    if left.size < right.size:
-        left, right = right, left
-    result = left.copy()
-    result[: right.size] |= right
+def _over(window: SlotSet, members: SlotSet) -> Bits:
+    """Return the bits of a set over the window of another one; the set's own ones where the windows are the same."""
+    if window.first == members.first and window.bits.size == members.bits.size:
+        return members.bits
+    first, stop = max(window.first, members.first), min(window.stop, members.stop)
+    result = _room(window.first, window.stop)
+    if first < stop:
+        result[(first - window.first) >> 3 : (stop - window.first) >> 3] = members.bits[
+            (first - members.first) >> 3 : (stop - members.first) >> 3
+        ]
     return result
 
 
-def subtract(left: Bits, right: Bits) -> Bits:
-    """Return the slots of the left set that are not in the right one."""
-    result = left.copy()
-    size = min(left.size, right.size)
-    result[:size] &= ~right[:size]
-    return result
-
-
-def grown(bits: Bits, slots: int) -> Bits:
-    """Return the set with room for at least that many slots: itself, or a copy with room to spare."""
-    size = (slots + 7) >> 3
-    if size <= bits.size:
-        return bits
-    result = np.zeros(max(size, bits.size + (bits.size >> 1)), dtype=np.uint8)
-    result[: bits.size] = bits
-    return result
-
-
-def add(bits: Bits, slots: Slots) -> None:
-    """Put slots into a set that has room for them, in place."""
-    np.bitwise_or.at(bits, slots >> np.uint64(3), np.uint8(1) << (slots & np.uint64(7)).astype(np.uint8))
-
-
-def discard(bits: Bits, slots: Slots) -> None:
-    """Take slots out of a set, in place; absent ones are ignored."""
-    slots = slots[slots < np.uint64(bits.size << 3)]
-    np.bitwise_and.at(bits, slots >> np.uint64(3), ~(np.uint8(1) << (slots & np.uint64(7)).astype(np.uint8)))
+def _room(first: int, stop: int) -> Bits:
+    return np.zeros((stop - first) >> 3, dtype=np.uint8)
 
 
 def _members(bits: Bits) -> NDArray[np.int64]:
-    """Return all members, ascending."""
+    """Return the numbers of all bits that are set, ascending."""
     words = _words(bits)
     if words is not None:
         filled = np.flatnonzero(words)

@@ -3,6 +3,7 @@
 Big-endian numbers, so that byte order is numeric order:
 
     meta     b"head" | b"config" | b"segments" | b"fields" | b"optimizer_error" | b"format" | b"created_at"
+             | b"first_slot"
     log      seq u64                              -> operation
     ids      point id (core/point.py)             -> slot u64, checksum
     points   slot u64                             -> id, seq, payload
@@ -34,6 +35,7 @@ FIELDS: Final = b"fields"
 OPTIMIZER_ERROR: Final = b"optimizer_error"
 FORMAT: Final = b"format"
 CREATED_AT: Final = b"created_at"
+FIRST_SLOT: Final = b"first_slot"
 
 POINTS_SPACE: Final = 0xFFFF
 """Number that stands for the points themselves among the live sets."""

@@ -62,6 +62,16 @@ class Live:
             if version > since:
                 yield block, bits
 
+    def count(self, txn: Txn, space: int) -> int:
+        """Count the members of a set."""
+        return sum(int(np.bitwise_count(bits).sum()) for _, bits in self.changed(txn, space, -1))
+
+    def drop_before(self, txn: Txn, block: int) -> None:
+        """Remove the records of all blocks before one; they must be empty, and never be read again."""
+        cursor = txn.cursor(db=self._database)
+        for key in [key for key, _ in cursor.iternext() if keys.of_live_key(key)[1] < block]:
+            txn.delete(key, db=self._database)
+
     def spaces(self, txn: Txn) -> set[int]:
         """Return the numbers of all sets."""
         return {keys.of_live_key(key)[0] for key, _ in txn.cursor(db=self._database).iternext()}

@@ -89,6 +89,15 @@ class Meta:
         )
         self._put(txn, keys.HEAD, body)
 
+    def first_slot(self, txn: Txn) -> int:
+        """Return a slot before which none is live any more."""
+        record = txn.get(keys.FIRST_SLOT, db=self._database)
+        return 0 if record is None else keys.of_u64(keys.unseal(keys.FIRST_SLOT, record, "first slot"))
+
+    def put_first_slot(self, txn: Txn, slot: int) -> None:
+        """Raise the first slot; live blocks before it may go."""
+        self._put(txn, keys.FIRST_SLOT, keys.u64(slot))
+
     def config(self, txn: Txn) -> CollectionConfig:
         """Return the configuration."""
         return _CONFIG.validate_json(self._get(txn, keys.CONFIG))

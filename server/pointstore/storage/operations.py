@@ -24,6 +24,7 @@ from pointstore.core.operation import (
     DropField,
     DropVector,
     MergePayload,
+    MovePoints,
     MultiColumn,
     Nothing,
     Operation,
@@ -49,7 +50,8 @@ _SCHEMA: TypeAdapter[FieldSchema] = TypeAdapter(FieldSchema)
 
 _PUT_POINTS, _REMOVE_POINTS, _PUT_VECTORS, _REMOVE_VECTORS = b"P", b"D", b"V", b"v"
 _MERGE_PAYLOAD, _REPLACE_PAYLOAD, _REMOVE_PAYLOAD = b"M", b"R", b"r"
-_ADD_VECTOR, _DROP_VECTOR, _ADD_FIELD, _DROP_FIELD, _NOTHING = b"A", b"a", b"F", b"f", b"0"
+_ADD_VECTOR, _DROP_VECTOR, _ADD_FIELD, _DROP_FIELD = b"A", b"a", b"F", b"f"
+_MOVE_POINTS, _NOTHING = b"m", b"0"
 
 
 def pack_operation(operation: Operation) -> list[Part]:  # noqa: C901, PLR0912  one case an operation
@@ -79,13 +81,15 @@ def pack_operation(operation: Operation) -> list[Part]:  # noqa: C901, PLR0912  
             return [_ADD_FIELD, *_list((path.encode(), _SCHEMA.dump_json(schema)))]
         case DropField(path):
             return [_DROP_FIELD, *_list((path.encode(),))]
+        case MovePoints(ids):
+            return [_MOVE_POINTS, *_list(ids)]
         case Nothing():
             return [_NOTHING]
         case _:
             assert_never(operation)
 
 
-def unpack_operation(data: bytes) -> Operation:  # noqa: C901  one case an operation
+def unpack_operation(data: bytes) -> Operation:  # noqa: C901, PLR0912  one case an operation
     """Invert `pack_operation`.
 
     Raises:
@@ -117,6 +121,8 @@ def unpack_operation(data: bytes) -> Operation:  # noqa: C901  one case an opera
             return AddField(fields[0].decode(), _SCHEMA.validate_json(fields[1]))
         case b"f":
             return DropField(fields[0].decode())
+        case b"m":
+            return MovePoints(tuple(map(PointId, fields)))
         case b"0":
             return Nothing()
     msg = f"unknown operation tag {tag!r} in the log"

@@ -178,6 +178,11 @@ class Points:
                 break
         return found
 
+    def first_slot(self, txn: Txn) -> int | None:
+        """Return the lowest live slot, None when there is none."""
+        cursor = txn.cursor(db=self._points)
+        return keys.of_u64(cursor.key()) if cursor.first() else None
+
     def every(self, txn: Txn) -> Iterator[tuple[int, PointRecord]]:
         """Yield slot and record of all records, by slot.
 

@@ -18,6 +18,7 @@ from pointstore.core.update import DeletePoints, Upsert
 from pointstore.core.vector import Dense
 from pointstore.engine.engine import Engine
 from pointstore.engine.optimize import Optimizer
+from pointstore.index import slots as slot_sets
 from pointstore.storage.segments import INDEX_FILE, ROWS_FILE, open_segment
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def stored(collection: Collection) -> dict[int, bytes]:
     for meta in space.segments:
         files = open_segment(collection.segments_dir, meta)
         for slot, row in zip(files.slots, files.rows, strict=True):
-            if space.live[int(slot) >> 3] >> (int(slot) & 7) & 1:
+            if slot_sets.contains(space.live, int(slot)):
                 assert int(slot) not in found
                 found[int(slot)] = row.tobytes()
     return found
@@ -296,6 +297,6 @@ def stored_consistently(collection: Collection) -> dict[int, bytes]:
         pairs = list(zip(unsealed, space.unsealed.rows, strict=False))
         for segment in space.segments:
             pairs += zip(segment.dense.slots, segment.dense.rows, strict=True)
-        live = [(int(slot), row.tobytes()) for slot, row in pairs if space.live[int(slot) >> 3] >> (int(slot) & 7) & 1]
+        live = [(int(slot), row.tobytes()) for slot, row in pairs if slot_sets.contains(space.live, int(slot))]
     assert len(dict(live)) == len(live)
     return dict(live)

@@ -48,7 +48,7 @@ def test_pages_hold_every_match_once_in_order(collection: Collection, share: flo
     with collection.view() as view:
         live = slot_sets.to_slots(view.snapshot.live)
         chosen = np.array([slot for slot in live.tolist() if dice.random() < share], np.uint64)
-        matching = slot_sets.bits_of(chosen, view.snapshot.live.size << 3)
+        matching = slot_sets.set_of(chosen, view.snapshot.live)
         expected = sorted(view.record(slot).point_id for slot in chosen.tolist())
         found: list[PointId] = []
         start: PointId | None = None

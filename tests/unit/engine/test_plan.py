@@ -106,18 +106,18 @@ def test_neighbours_are_merged() -> None:
 
 def test_dead_rows_are_dropped_from_their_share_on() -> None:
     space = state((2_000, "hnsw-fp16"))
-    few = replace(space, live=bits.subtract(space.live, bits.full(400)))
-    many = replace(space, live=bits.subtract(space.live, bits.full(401)))
+    few = replace(space, live=space.live - bits.full(400))
+    many = replace(space, live=space.live - bits.full(401))
     assert plan(CONFIG, few, LIMITS, idle=True) is None
     assert compacted(plan(CONFIG, many, LIMITS, idle=False)) == ("vacuum", ["0"], True, False)
     assert plan(configured(vacuum_min_vector_number=2_001), many, LIMITS, idle=True) is None
-    none = replace(state((10, None)), live=bits.empty(0))
+    none = replace(state((10, None)), live=bits.empty())
     assert compacted(plan(CONFIG, none, LIMITS, idle=False)) == ("vacuum", ["0"], False, False)
 
 
 def test_dead_flat_rows_do_not_put_off_the_index() -> None:
     space = state((20_000, None), (5_000, None))
-    half = replace(space, live=bits.subtract(space.live, bits.full(10_000)))
+    half = replace(space, live=space.live - bits.full(10_000))
     assert compacted(plan(CONFIG, half, LIMITS, idle=False)) == ("build", ["0", "1"], True, False)
 
 
@@ -144,7 +144,7 @@ def done(space: SpaceState, task: Task, uid: str) -> SpaceState:
         first = max((s.last_slot + 1 for s in space.segments), default=0)
         rows = space.unsealed_rows
         sealed = SegmentMeta(uid, 0, rows, first, first + rows - 1, ROW_BYTES)
-        live = bits.union(space.live, bits.subtract(bits.full(first + rows), bits.full(first)))
+        live = space.live | (bits.full(first + rows) - bits.full(first))
         return replace(space, segments=(*space.segments, sealed), live=live, unsealed_rows=0, unsealed_bytes=0)
     removed = {source.uid for source in task.sources}
     head = task.sources[0].rows if task.extend else space.live_rows(task.sources[0])
@@ -181,10 +181,11 @@ def test_it_comes_to_an_end(  # noqa: PLR0913
     """However the space looks, a bounded number of tasks settles it, and each joins only neighbours."""
     space = state(*sizes, unsealed=unsealed)
     rng = np.random.default_rng(seed)
-    dead = rng.integers(0, 256, space.live.size, dtype=np.uint8) & rng.integers(0, 256, space.live.size, dtype=np.uint8)
+    noise = rng.integers(0, 256, (2, space.live.bits.size), dtype=np.uint8)
+    dead = bits.SlotSet(space.live.first, noise[0] & noise[1])
     space = replace(
         space,
-        live=bits.subtract(space.live, dead),
+        live=space.live - dead,
         hnsw=HnswConfig(m=m, ef_construct=100),
         unusable=frozenset(s.uid for s in space.segments if s.index == "hnsw-fp16" and rng.random() < 0.2),
     )

@@ -22,6 +22,7 @@ from pointstore.core.update import (
     OverwritePayload,
     SetPayload,
 )
+from pointstore.index import slots as slot_sets
 from pointstore.storage.live import BLOCK_SLOTS
 from tests.building import (
     contents,
@@ -103,7 +104,7 @@ def test_payload_changes_keep_the_slot_and_vector_changes_take_a_new_one(collect
     assert (head.next_slot, head.points, head.seq) == (5, 1, 6)
     with collection.view() as view:
         assert view.slots_of(pids(1, 2)) == [4, None]
-        assert np.flatnonzero(np.unpackbits(view.snapshot.live, bitorder="little")).tolist() == [4]
+        assert slot_sets.to_slots(view.snapshot.live).tolist() == [4]
         with pytest.raises(CorruptionError):
             view.record(0)
 
@@ -254,9 +255,9 @@ def test_live_sets_over_several_blocks(engine: Engine) -> None:
     write(collection, DeletePoints(pids(*borders)))
     assert collection.count(None) == count - len(borders)
     with collection.view() as view:
-        members = np.flatnonzero(np.unpackbits(view.snapshot.live, bitorder="little"))
+        members = slot_sets.to_slots(view.snapshot.live)
         assert sorted(set(range(count)) - set(members.tolist())) == borders
-        vectors = np.flatnonzero(np.unpackbits(view.snapshot.dense[""].live, bitorder="little"))
+        vectors = slot_sets.to_slots(view.snapshot.dense[""].live)
         assert np.array_equal(vectors, members)
     write(collection, update_vectors((1, {"": dense(0.5)}), (BLOCK_SLOTS + 1, {"": dense(0.25)})))
     with collection.view() as view:

@@ -70,7 +70,7 @@ def _graphs_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dense, "ROWS_PER_EF", 0)
 
 
-def recall(segment: DenseSegment, queries: Floats, live: bits.Bits | None) -> float:
+def recall(segment: DenseSegment, queries: Floats, live: bits.SlotSet | None) -> float:
     hits = 0
     for query in queries:
         exact, truth = segment.search(query, K, EF, live, exact=True)
@@ -98,7 +98,7 @@ def test_finds_what_the_exact_scan_finds(tmp_path: Path, distance: Distance, dty
     assert recall(segment, case.queries, None) >= least
     rng = np.random.default_rng(5)
     for share in (0.7, 0.2):
-        live = bits.bits_of(slots[rng.random(ROWS) < share])
+        live = bits.set_of(slots[rng.random(ROWS) < share])
         assert recall(segment, case.queries, live) >= least
 
 
@@ -110,7 +110,7 @@ def test_selects_the_right_slots_wherever_they_begin(euclid: Case, first: int, s
     segment = euclid.segment(slots)
     chosen = slots[[0, 1, 700, ROWS - 2, ROWS - 1]]
     for selected in (chosen, chosen[2:3], chosen[-1:]):
-        live = bits.bits_of(selected)
+        live = bits.set_of(selected)
         for query in euclid.queries[:3]:
             found, _ = segment.search(query, K, EF, live)
             assert sorted(found) == sorted(selected)
@@ -122,7 +122,7 @@ def test_live_set_shorter_than_the_segment(euclid: Case) -> None:
     live = bits.full(1000)
     for query in euclid.queries[:5]:
         assert segment.search(query, K, EF, live)[0].max() < 1000
-    assert segment.search(euclid.queries[0], K, EF, bits.empty(0))[0].size == 0
+    assert segment.search(euclid.queries[0], K, EF, bits.empty())[0].size == 0
 
 
 def test_result_is_never_short(euclid: Case) -> None:
@@ -131,7 +131,7 @@ def test_result_is_never_short(euclid: Case) -> None:
     # The farthest rows: the graph visits none of them on its way.
     order, _ = segment.search(euclid.queries[0], ROWS, EF, exact=True)
     for selected in (3, 50, 400, 2500):
-        live = bits.bits_of(order[-selected:])
+        live = bits.set_of(order[-selected:])
         for k in (1, 10, 600, 5000):
             assert segment.search(euclid.queries[0], k, 16, live)[0].size == min(k, selected)
     assert segment.search(euclid.queries[0], 5000, 16)[0].size == ROWS
@@ -163,10 +163,10 @@ def test_many_threads_search_one_index(euclid: Case, step: int) -> None:
     slots = np.arange(ROWS, dtype=np.uint64) * np.uint64(step) + np.uint64(5)
     segment = euclid.segment(slots)
     rng = np.random.default_rng(9)
-    lives = [None, *(bits.bits_of(slots[rng.random(ROWS) < share]) for share in (0.9, 0.5, 0.3))]
+    lives = [None, *(bits.set_of(slots[rng.random(ROWS) < share]) for share in (0.9, 0.5, 0.3))]
     jobs = [(query, live, k) for query in euclid.queries for live in lives for k in (1, 10, 40)] * 4
 
-    def answer(job: tuple[Floats, bits.Bits | None, int]) -> list[int]:
+    def answer(job: tuple[Floats, bits.SlotSet | None, int]) -> list[int]:
         return [int(slot) for slot in segment.search(job[0], job[2], 64, job[1])[0]]
 
     alone = [answer(job) for job in jobs]

@@ -54,7 +54,7 @@ def test_a_segment_returns_the_numbers_of_the_reference(distance: Distance, dtyp
     segment = DenseSegment(space, slots, rows, None)
     chosen = np.sort(np.random.default_rng(5).choice(2000, 700, replace=False))
     chosen = np.union1d(chosen, np.r_[7, 100:120, 200:210])
-    live = bits.bits_of(slots[chosen])
+    live = bits.set_of(slots[chosen])
     query = space.query(rows[7:8].astype(np.float32))[0]
     for k in (1, 10, 40, 700):
         positions, similarities = flat.search(space, query, rows, k, chosen)

@@ -21,6 +21,7 @@ from pointstore.core.operation import (
     DropField,
     DropVector,
     MergePayload,
+    MovePoints,
     MultiColumn,
     Nothing,
     Operation,
@@ -125,6 +126,7 @@ _STRATEGIES: dict[type, st.SearchStrategy[Operation]] = {
         st.builds(FieldSchema, st.sampled_from(FieldType), st.none() | st.just(_FIELD_PARAMS)),
     ),
     DropField: st.builds(DropField, _PATHS.map(str)),
+    MovePoints: st.builds(MovePoints, _IDS),
     Nothing: st.just(Nothing()),
 }
 
