@@ -56,7 +56,7 @@ class FieldCache:
             found = self._entries.get(number)
             if found is None:
                 found = _continued(store, txn, number, self._older.get(number, FieldEntries()))
-                if found.covered > _DEAD_SLOTS and found.covered > 2 * slot_sets.popcount(live):
+                if _outlived(found, live):
                     # What is stored is compacted by the optimizer; a process that lives long has to do it as well.
                     found = found.only_live(live)
                 self._entries[number] = found
@@ -80,6 +80,14 @@ class FieldCache:
                 self._condition_bytes = 0
             self._conditions[condition] = matching
             self._condition_bytes += matching.bits.nbytes
+
+
+def _outlived(entries: FieldEntries, live: SlotSet) -> bool:
+    """Tell whether most entries, or some that lie before all live slots, are of dead points."""
+    first = entries.first_slot
+    if first is not None and first < live.first:
+        return True
+    return entries.covered > _DEAD_SLOTS and entries.covered > 2 * slot_sets.popcount(live)
 
 
 def _continued(store: CollectionStore, txn: Txn, number: int, entries: FieldEntries) -> FieldEntries:

@@ -117,6 +117,11 @@ class FieldEntries:
         """How many slots there are entries for, those of dead points and of masked chunks included."""
         return sum(len(layer.chunk) for layer in self.layers)
 
+    @property
+    def first_slot(self) -> int | None:
+        """The lowest slot there is an entry for, None for none."""
+        return min((layer.chunk.first_slot for layer in self.layers), default=None)
+
     def only_live(self, live: SlotSet) -> FieldEntries:
         """Return the entries of the slots in the set alone; a slot that died never comes back."""
         kept = only_live(self.whole(), live)
@@ -126,15 +131,14 @@ class FieldEntries:
         """Return the chosen slots as a set.
 
         Args:
-            window: a set with the window of the result; no slot of the index lies behind it, those before it are dead.
+            window: a set with the window of the result, in which all slots of the index lie.
             pick: chooses slots of each chunk; what newer chunks cover is taken out afterwards.
         """
         first = window.first
         flags = np.zeros(window.bits.size << 3, np.uint8)
         for layer in self.layers:
             for slots in pick(layer.chunk):
-                inside = slots if layer.chunk.first_slot >= first else slots[slots >= first]
-                visible = _visible(layer, inside)
+                visible = _visible(layer, slots)
                 flags[visible - first if first else visible] = 1
         return SlotSet(first, np.packbits(flags, bitorder="little"))
 

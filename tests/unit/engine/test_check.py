@@ -19,6 +19,7 @@ from pointstore.engine.findings import Finding, Kind, Report
 from pointstore.storage import keys
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.fields import WRITTEN
+from pointstore.storage.live import BLOCK_SLOTS
 from pointstore.storage.log import LmdbLog
 from pointstore.storage.pages import PageFile
 from pointstore.storage.points import pack_point, pack_slot
@@ -191,6 +192,10 @@ _DERIVED: dict[str, tuple[Damage, str]] = {
     "slots used twice": (
         lambda store, txn: store.meta.put_head(txn, replace(store.meta.head(txn), next_slot=7)),
         "slot 39 is in use, the next one is 7",
+    ),
+    "points before the first slot": (
+        lambda store, txn: store.meta.put_first_slot(txn, BLOCK_SLOTS),
+        "slot 0 is in use, the first one is 65536",
     ),
     "size of the log": (
         lambda store, txn: store.meta.put_head(txn, replace(store.meta.head(txn), log_bytes=1)),
