@@ -9,6 +9,7 @@ import grpc
 
 from qdrant_grpc import collections_pb2
 from qdrant_grpc.collections_service_pb2_grpc import CollectionsStub
+from tests.conftest import wait_until
 from tests.crash.driver import LOST, TIMEOUT_S, channel_to
 from tests.crash.model import creation
 
@@ -85,6 +86,17 @@ def _is_dropped(stub: CollectionsStub, name: str) -> bool:
     except grpc.RpcError as error:
         if error.code() is not grpc.StatusCode.UNAVAILABLE:
             raise
-    stub.Delete(request, timeout=TIMEOUT_S, wait_for_ready=True)
+    wait_until(lambda: _is_answered(stub, request), f"{name} is dropped once the server is back")
     exists = collections_pb2.CollectionExistsRequest(collection_name=name)
     return not stub.CollectionExists(exists, timeout=TIMEOUT_S, wait_for_ready=True).result.exists
+
+
+def _is_answered(stub: CollectionsStub, request: collections_pb2.DeleteCollection) -> bool:
+    """Tell whether a call arrived: the connection to a process that has just died may take another one with it."""
+    try:
+        stub.Delete(request, timeout=TIMEOUT_S, wait_for_ready=True)
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            raise
+        return False
+    return True

@@ -110,10 +110,8 @@ def test_points_move_as_they_are(tmp_path: Path) -> None:
         with collection.view() as view:
             assert view.snapshot.live.first == 3 * BLOCK_SLOTS
             assert view.snapshot.live.bits.size == BLOCK_SLOTS // 8
-            blocks = [
-                block for block, _ in view.store.live.changed(view.txn, collection.config().vector_numbers[""], -1)
-            ]
-            assert blocks == [3]
+            number = collection.config().vector_numbers[""]
+            assert [block for block, _ in view.store.live.changed(view.txn, number, -1)] == [3]
         assert not collection.renew_slots()
         write(collection, upsert((5, {"": dense(1, 2)}, {"city": "b"})), DeletePoints(pids(6)))
         for name in ("", "half"):
