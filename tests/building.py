@@ -180,7 +180,7 @@ def renew_slots(collection: Collection) -> int:
     """Keep slots near each other, as the optimizer does; return how many numbers of the log were taken for it."""
     with collection.view() as view:
         before = view.snapshot.head.seq
-    while collection.renew_slots():
+    while collection.renew_slots(0):
         pass
     with collection.view() as view:
         return view.snapshot.head.seq - before

@@ -43,6 +43,8 @@ class OptimizerSettings(BaseModel):
     """Raw vector bytes, in one vector name, from which unsealed rows are written to a segment."""
     tail_bytes: int = Field(default=10 * _MIB, ge=1 << 10, le=1 << 40)
     """Raw vector bytes that may stay without an index: searched exactly, at most about a millisecond's work."""
+    spread_slots: int = Field(default=1 << 20, ge=0, le=1 << 40)
+    """Internal row numbers that a collection may span beside four a point; beyond that old points get new ones."""
     poll_interval_s: float = Field(default=0.5, gt=0, le=3600)
     """Seconds between two looks at the collections when there was nothing to do."""
     threads: int = Field(default_factory=lambda: len(usable_cores()), ge=1, le=1024)

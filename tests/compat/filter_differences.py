@@ -76,7 +76,9 @@ def _differs(leaf: Leaf, base: Path | None, indexes: Mapping[str, FieldSchema]) 
 
 
 def _beyond_integers(check: Check) -> bool:
-    """Return whether a range is open at a bound that no integer reaches: its integer indexes leave out the last one."""
+    """Return whether a bound is one that no integer reaches and that its integer indexes take for the last integer."""
     if not isinstance(check, Range):
         return False
-    return (check.lt is not None and check.lt >= _INTEGERS_END) or (check.gt is not None and check.gt < -_INTEGERS_END)
+    above = (bound is not None and bound >= _INTEGERS_END for bound in (check.lt, check.gte))
+    below = (bound is not None and bound < -_INTEGERS_END for bound in (check.gt, check.lte))
+    return any(above) or any(below)

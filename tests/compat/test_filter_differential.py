@@ -59,6 +59,8 @@ _NESTED = Nested(parse_path("p[]"), Filter(must=(Field(parse_path("a"), (Range(g
         (IsNull(parse_path("o[].a"), wanted=False), None, (False, True)),
         # The last integer is less than infinity.
         (Field(parse_path("last"), (Range(lt=inf),)), FieldSchema(FieldType.INTEGER), (True, False)),
+        # And it is not 2^63.
+        (Field(parse_path("last"), (Range(gte=2.0**63),)), FieldSchema(FieldType.INTEGER), (False, True)),
         # Numbers are no instants, and instants no numbers.
         (Field(parse_path("n"), (DatetimeRange(),)), FieldSchema(FieldType.INTEGER), (False, True)),
         (Field(parse_path("n"), (DatetimeRange(),)), FieldSchema(FieldType.FLOAT), (False, True)),

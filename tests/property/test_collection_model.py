@@ -14,7 +14,6 @@ import pathlib
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -50,7 +49,6 @@ from pointstore.core.update import (
     Upsert,
 )
 from pointstore.core.vector import Dense, NamedVectors, Vector
-from pointstore.engine import renewal
 from pointstore.engine.engine import Engine
 from pointstore.engine.strict import Searches
 from pointstore.storage.live import BLOCK_SLOTS
@@ -240,9 +238,8 @@ class CollectionMachine(RuleBasedStateMachine):
         if self.engine.exists("c"):
             collection = self.engine.collection("c")
             skip_slots(collection, blocks * BLOCK_SLOTS)
-            with patch.object(renewal, "SPREAD_SLOTS", 0):
-                for _ in range(renew_slots(collection)):
-                    self.model.skip()
+            for _ in range(renew_slots(collection)):
+                self.model.skip()
 
     @precondition(lambda self: self.model.seq)
     @rule()

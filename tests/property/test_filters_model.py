@@ -33,7 +33,7 @@ from pointstore.core.update import (
     UpdateVectors,
     Upsert,
 )
-from pointstore.engine import field_upkeep, renewal
+from pointstore.engine import field_upkeep
 from pointstore.engine.engine import Engine
 from pointstore.storage.live import BLOCK_SLOTS
 from tests.building import MAP_SIZE, dense, pid, renew_slots, seal, skip_slots
@@ -288,9 +288,8 @@ class Program:
 
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Program]]:
-    """Return a list for the programs that are to be closed; blocks of indexes are joined early, slots renewed soon."""
+    """Return a list for the programs that are to be closed; blocks of indexes are joined early."""
     monkeypatch.setattr(field_upkeep, "FIELD_BLOCKS_MAX", 4)
-    monkeypatch.setattr(renewal, "SPREAD_SLOTS", 0)
     opened: list[Program] = []
     yield opened
     for each in opened:

@@ -361,9 +361,9 @@ class Collection:
             size = self._store.log.truncate(txn, self._log_bytes_max // 2, head.log_bytes)
             self._store.meta.put_head(txn, replace(head, log_bytes=size))
 
-    def renew_slots(self) -> bool:
+    def renew_slots(self, spread_slots: int) -> bool:
         """Do a piece of keeping slots near each other, if any is due; tell whether one was (`engine/renewal.py`)."""
-        return renew(self._store, self._transition)
+        return renew(self._store, self._transition, spread_slots)
 
     def capture(self, directory: Path) -> Capture:
         """Capture the newest committed state into a new directory (`engine/capture.py`)."""

@@ -85,7 +85,7 @@ class OptimizedCollection(Protocol):
     def truncate_log(self) -> None:
         """Drop the oldest log entries beyond the retained size."""
 
-    def renew_slots(self) -> bool:
+    def renew_slots(self, spread_slots: int) -> bool:
         """Do a piece of keeping the slots of live points near each other; tell whether there was something to do."""
 
     @property
@@ -241,7 +241,8 @@ class Optimizer:
 
     def _renew_slots(self, collection: OptimizedCollection, watched: _Watched) -> None:
         try:
-            watched.slots_due = all(collection.renew_slots() for _ in range(_RENEWALS_A_LOOK))
+            spread = self._settings.spread_slots
+            watched.slots_due = all(collection.renew_slots(spread) for _ in range(_RENEWALS_A_LOOK))
         except InsufficientStorageError as error:
             # Nothing is wrong with a collection whose filters take longer than they could.
             _log.warning("slots are left as they are for a while", collection=collection.name, reason=str(error))

@@ -21,22 +21,21 @@ from pointstore.storage.env import Txn
 from pointstore.storage.live import BLOCK_SLOTS
 from pointstore.storage.meta import Head
 
-SPREAD_SLOTS: Final = 1 << 20
-"""Slots that may lie between the first live one and the next, whatever the number of points."""
 SPREAD_SHARE: Final = 4
-"""Further slots a point."""
+"""Slots a point that may lie between the first live one and the next, beside those of the setting."""
 
 _POINTS_AT_A_TIME: Final = 128
 _BYTES_AT_A_TIME: Final = 1 << 20
 """Payload bytes from which no further point is moved: other writes wait meanwhile."""
 
 
-def renew(store: CollectionStore, begin: Callable[[], AbstractContextManager[Transition]]) -> bool:
+def renew(store: CollectionStore, begin: Callable[[], AbstractContextManager[Transition]], spread_slots: int) -> bool:
     """Do a piece of what is due: move some of the oldest points, or note that no slot of some blocks is live any more.
 
     Args:
         store: the collection's databases.
         begin: begins a write; leaving it without an error commits.
+        spread_slots: how many may lie between the first live slot and the next, beside four a point.
 
     Returns:
         Whether there was something to do.
@@ -54,7 +53,7 @@ def renew(store: CollectionStore, begin: Callable[[], AbstractContextManager[Tra
             # A reader has no use for them: it looks at no block before the first slot, and its older sets are right.
             store.live.drop_before(txn, block)
         return True
-    if head.next_slot - first <= SPREAD_SLOTS + SPREAD_SHARE * head.points:
+    if head.next_slot - first <= spread_slots + SPREAD_SHARE * head.points:
         return False
     with begin() as transition:
         transition.append(MovePoints(_oldest(store, transition.txn)))

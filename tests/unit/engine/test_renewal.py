@@ -16,7 +16,6 @@ from pointstore.core.path import parse_path
 from pointstore.core.query import NearestQuery, Selectors
 from pointstore.core.schema import CollectionConfig, Datatype, Distance, MultiVectorConfig, VectorParams
 from pointstore.core.update import CreateField, DeletePoints
-from pointstore.engine import renewal
 from pointstore.engine.check import check
 from pointstore.engine.optimize import Optimizer
 from pointstore.engine.strict import Searches
@@ -55,12 +54,6 @@ _CONFIG = CollectionConfig(
     sparse_vectors={"sparse": SparseVectorParams()},
 )
 _CITY = Filter(must=(Field(parse_path("city"), (MatchKeyword("b"),)),))
-
-
-@pytest.fixture(autouse=True)
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let four slots a point be all that is allowed."""
-    monkeypatch.setattr(renewal, "SPREAD_SLOTS", 0)
 
 
 def _filled(engine: Engine) -> Collection:
@@ -112,7 +105,7 @@ def test_points_move_as_they_are(tmp_path: Path) -> None:
             assert view.snapshot.live.bits.size == BLOCK_SLOTS // 8
             number = collection.config().vector_numbers[""]
             assert [block for block, _ in view.store.live.changed(view.txn, number, -1)] == [3]
-        assert not collection.renew_slots()
+        assert not collection.renew_slots(0)
         write(collection, upsert((5, {"": dense(1, 2)}, {"city": "b"})), DeletePoints(pids(6)))
         for name in ("", "half"):
             seal(collection, name)
@@ -147,7 +140,7 @@ def test_old_entries_of_field_indexes_are_left_behind(tmp_path: Path) -> None:
 
 
 def _optimizer(engine: Engine) -> Optimizer:
-    return Optimizer(SimpleNamespace(optimizer=OptimizerSettings()), engine)
+    return Optimizer(SimpleNamespace(optimizer=OptimizerSettings(spread_slots=0)), engine)
 
 
 def test_the_optimizer_moves_points(tmp_path: Path) -> None:
@@ -170,7 +163,7 @@ def test_no_room_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         optimizer = _optimizer(engine)
         tries: list[int] = []
 
-        def full(_: Collection) -> bool:
+        def full(_: Collection, __: int) -> bool:
             tries.append(1)
             raise InsufficientStorageError("the disk is full")
 
