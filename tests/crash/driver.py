@@ -40,7 +40,7 @@ TIMEOUT_S = 20.0
 EAGER = {
     "POINTSTORE__OPTIMIZER__SEAL_BYTES": "2048",
     "POINTSTORE__OPTIMIZER__TAIL_BYTES": "2048",
-    "POINTSTORE__OPTIMIZER__SPREAD_SLOTS": "0",
+    "POINTSTORE__OPTIMIZER__SPREAD_SLOTS": "300",
     "POINTSTORE__OPTIMIZER__POLL_INTERVAL_S": "0.05",
 }
 """Settings with which the optimizer seals, builds and merges all the time."""

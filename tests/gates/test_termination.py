@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.gates.conftest import Budget
 
 NAME = "terminated"
-LAME_DUCK_S = 0.5
+LAME_DUCK_S = 1.0
 GRACE_S = 10.0
 MARGIN_S = 8.0
 WATCHERS = 4
