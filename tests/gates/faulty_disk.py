@@ -27,6 +27,7 @@ from pointstore.storage.poison import MARKS
 from tests.gates.program import MAP_SIZE, STEPS, Model, Step, Subject
 
 KINDS: Final = ("write", "sync", "open", "rename", "truncate")
+NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Run:
 
     def _note(self, step: str, error: PointstoreError) -> None:
         specified: tuple[type[PointstoreError], ...] = (UnavailableError,)
-        if self._case.number == errno.ENOSPC:
+        if self._case.number in NO_SPACE:
             # A page that had its place and does not find it any more is as bad as an I/O error.
             specified = (InsufficientStorageError, ReadOnlyError) if MARKS.any() else (InsufficientStorageError,)
         assert isinstance(error, specified), f"{step}: {error!r}"

@@ -2,7 +2,8 @@
  *
  * Kinds: 0 write, 1 sync, 2 open, 3 rename and making of directories, 4 truncate and allocate. `injector_arm` sets what
  * fails, `injector_seen` tells how many calls of a kind there were since. A lasting failure also hits every later call
- * of its kind. A full disk does not keep anyone from opening what exists. */
+ * of its kind. Neither a full disk nor a
+ * spent quota keeps anyone from opening what exists. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -54,7 +55,8 @@ static int opened(int fd, const char *path) {
 }
 
 static int open_fails(const char *path, int flags) {
-    if (!is_below(path) || (armed_errno == ENOSPC && !(flags & O_CREAT))) return 0;
+    int no_space = armed_errno == ENOSPC || armed_errno == EDQUOT;
+    if (!is_below(path) || (no_space && !(flags & O_CREAT))) return 0;
     return fails(OPEN);
 }
 

@@ -134,6 +134,8 @@ def _row(number: int, mark: int) -> tuple[float, ...]:
 
 
 OPTIMIZE: Final = Step("optimize", Subject.optimize)
+# However near each other the slots are.
+RENEW: Final = Step("move points", lambda subject: subject.engine.collection("a").renew_slots(-1000))
 STEPS: Final[Sequence[Step]] = (
     _create("a"),
     _upsert("a", range(40), 1),
@@ -143,6 +145,7 @@ STEPS: Final[Sequence[Step]] = (
     _upsert("a", range(30, 70), 2),
     _delete("a", range(0, 30, 2)),
     OPTIMIZE,
+    RENEW,
     _upsert("b", range(3), 3),
     _alias(RenameAlias("one", "two"), {"two": "a"}),
     _upsert("a", range(60, 110), 4),

@@ -1,4 +1,4 @@
-"""R4: EIO and ENOSPC at the n-th write, sync, open, rename and truncate of a program that does everything.
+"""R4: EIO, ENOSPC and EDQUOT at the n-th write, sync, open, rename and truncate of a program that does everything.
 
 Each time: the call gets its specified error, nothing is half applied, what was there is readable, and after a start the
 state is the model's, and the rest of the program runs.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.gates.compiling import compiled, preloaded
-from tests.gates.faulty_disk import KINDS, Case
+from tests.gates.faulty_disk import KINDS, NO_SPACE, Case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,10 +59,10 @@ def all_cases(seen: list[int]) -> list[Case]:
         Case(kind, call, number, lasting)
         for kind, calls in enumerate(seen)
         for call in range(1, calls + 1)
-        for number in (errno.EIO, errno.ENOSPC)
+        for number in (errno.EIO, *NO_SPACE)
         for lasting in (False, True)
         # A full disk syncs what it has.
-        if not (KINDS[kind] == "sync" and number == errno.ENOSPC)
+        if not (KINDS[kind] == "sync" and number in NO_SPACE)
     ]
 
 

@@ -56,7 +56,10 @@ def renew(store: CollectionStore, begin: Callable[[], AbstractContextManager[Tra
     if head.next_slot - first <= spread_slots + SPREAD_SHARE * head.points:
         return False
     with begin() as transition:
-        transition.append(MovePoints(_oldest(store, transition.txn)))
+        oldest = _oldest(store, transition.txn)
+        # Others may have removed them all meanwhile.
+        if oldest:
+            transition.append(MovePoints(oldest))
     return True
 
 
