@@ -151,7 +151,7 @@ def merge_segments(collection: Collection, name: str = "") -> None:
     """Replace all segments of a space by one with their live rows, as the optimizer does."""
     number = collection.config().vector_numbers[name]
     with collection.view() as view:
-        found = view.snapshot.dense[name]
+        found = view.generation.dense[name]
         slots = [
             slot
             for segment in found.segments
@@ -179,11 +179,11 @@ def skip_slots(collection: Collection, count: int) -> None:
 def renew_slots(collection: Collection) -> int:
     """Keep slots near each other, as the optimizer does; return how many numbers of the log were taken for it."""
     with collection.view() as view:
-        before = view.snapshot.head.seq
+        before = view.generation.head.seq
     while collection.renew_slots(0):
         pass
     with collection.view() as view:
-        return view.snapshot.head.seq - before
+        return view.generation.head.seq - before
 
 
 def in_spaces(config: CollectionConfig, **spaces: VectorParams) -> CollectionConfig:

@@ -101,7 +101,7 @@ def _random_update(dice: random.Random) -> Update:
 
 def _state(collection: Collection) -> tuple[object, ...]:
     with collection.view() as view:
-        head = view.snapshot.head
+        head = view.generation.head
         places = [place for _, place in view.store.points.scan(view.txn, None)]
         versions = [record.seq for record in view.store.points.records(view.txn, places)]
         return contents(collection), versions, collection.config(), head.seq, head.next_slot, head.points

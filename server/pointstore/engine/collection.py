@@ -1,4 +1,4 @@
-"""One collection in one process: its store, the cached snapshot, reads and writes."""
+"""One collection in one process: its store, the cached generation, reads and writes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from pointstore.engine.rate_limit import TokenBucket
 from pointstore.engine.renewal import renew
 from pointstore.engine.transition import Transition
 from pointstore.engine.usage import ReadState
-from pointstore.engine.view import Snapshot, View, empty_snapshot, load_snapshot
+from pointstore.engine.view import Generation, View, empty_generation, load_generation
 from pointstore.engine.writer import Writer
 from pointstore.index import slots as slot_sets
 from pointstore.index.dense import Kind
@@ -89,7 +89,7 @@ class Collection:
         with self._store.read() as txn:
             self._store.meta.check_format(txn)
         self.upkeep = FieldUpkeep(self._store)
-        self._snapshot = empty_snapshot()
+        self._generation = empty_generation()
         self._refreshing = threading.Lock()
         self._reads = TokenBucket(path / "read_rate", "Read")
         self._writer = Writer(strict.check_update, partial(_charge_write, TokenBucket(path / "write_rate", "Write")))
@@ -110,28 +110,28 @@ class Collection:
         for attempt in range(_FRESH_VIEW_TRIES):
             with self._store.read() as txn:
                 head = self._store.meta.head(txn)
-                snapshot = self._snapshot
-                if snapshot.head.version != head.version:
+                generation = self._generation
+                if generation.head.version != head.version:
                     with self._refreshing:
-                        snapshot = self._snapshot
+                        generation = self._generation
                         # Another thread may have moved on to a version that this transaction does not see.
-                        if snapshot.head.version > head.version:
+                        if generation.head.version > head.version:
                             continue
-                        if snapshot.head.version < head.version:
+                        if generation.head.version < head.version:
                             try:
-                                snapshot = load_snapshot(self._store, txn, head, snapshot)
+                                generation = load_generation(self._store, txn, head, generation)
                             except SegmentGoneError:
                                 if attempt + 1 == _FRESH_VIEW_TRIES:
                                     raise
                                 continue
-                            self._snapshot = snapshot
-                yield View(self._store, txn, snapshot)
+                            self._generation = generation
+                yield View(self._store, txn, generation)
                 return
         msg = f"no consistent view of collection {self.name}"
         raise CorruptionError(msg)
 
     def config(self) -> CollectionConfig:
-        """Return the current configuration, without loading a snapshot."""
+        """Return the current configuration, without loading a generation."""
         return self._definitions()[0]
 
     def check(self, update: Update, timeout_s: int | None) -> None:
@@ -209,7 +209,7 @@ class Collection:
     def get(self, ids: Sequence[PointId], selectors: Selectors) -> list[Record]:
         """Return the points that exist, in the order of the first mention of their ids."""
         with self.view() as view:
-            self.charge_read(view.snapshot.config, len(ids))
+            self.charge_read(view.generation.config, len(ids))
             distinct = list(dict.fromkeys(ids))
             return [
                 record_of(view, point_id, slot, selectors)
@@ -227,7 +227,7 @@ class Collection:
         """
         self.prepare((request.filter,))
         with self.view() as view:
-            self.charge_read(view.snapshot.config, strict.read_cost(request.filter))
+            self.charge_read(view.generation.config, strict.read_cost(request.filter))
             if request.order_by is not None:
                 return Page(_ordered_records(view, request, request.order_by), None)
             matching = None if request.filter is None else matching_slots(view, request.filter)
@@ -238,9 +238,9 @@ class Collection:
         """Count the matching points, exactly."""
         self.prepare((condition,))
         with self.view() as view:
-            self.charge_read(view.snapshot.config, strict.read_cost(condition))
+            self.charge_read(view.generation.config, strict.read_cost(condition))
             if condition is None:
-                return view.snapshot.head.points
+                return view.generation.head.points
             return slot_sets.popcount(matching_slots(view, condition))
 
     def facet(self, key: PayloadPath, condition: Filter | None, limit: int) -> list[tuple[FacetValue, int]]:
@@ -251,30 +251,30 @@ class Collection:
         """
         self.prepare((condition,))
         with self.view() as view:
-            self.charge_read(view.snapshot.config, strict.read_cost(condition))
+            self.charge_read(view.generation.config, strict.read_cost(condition))
             return facet(view, key, condition, limit)
 
     def prepare(self, conditions: Iterable[Filter | None]) -> None:
         """Create the indexes of the engine's own that filters would be answered from, before a view is taken."""
-        self.upkeep.prepare(conditions, self._snapshot.fields)
+        self.upkeep.prepare(conditions, self._generation.fields)
 
     def info(self) -> CollectionInfo:
         """Return what the collection holds and how far the background work is."""
         with self.view() as view:
-            snapshot = view.snapshot
-            states = self._space_states(snapshot)
+            generation = view.generation
+            states = self._space_states(generation)
             error = self._store.meta.optimizer_error(view.txn)
             indexed = sum(
                 state.live_rows(meta) for state in states for meta in state.segments if meta.index is not None
             )
             # Sparse vectors are searched through an index from the start, hence count as indexed.
-            sparse = sum(slot_sets.popcount(snapshot.others[name]) for name in snapshot.config.sparse)
+            sparse = sum(slot_sets.popcount(generation.others[name]) for name in generation.config.sparse)
             return CollectionInfo(
-                config=snapshot.config,
-                status=_status(snapshot.config, states, error),
+                config=generation.config,
+                status=_status(generation.config, states, error),
                 optimizer_error=error,
-                segments_count=max(1, len(snapshot.metas)),
-                points_count=snapshot.head.points,
+                segments_count=max(1, len(generation.metas)),
+                points_count=generation.head.points,
                 payload_schema=_payload_schema(view),
                 indexed_vectors_count=indexed + sparse,
                 created_at_s=self._store.meta.created_at(view.txn),
@@ -294,12 +294,12 @@ class Collection:
     def state_for_optimizer(self) -> OptimizerState:
         """Return what the optimizer plans from."""
         with self.view() as view:
-            snapshot = view.snapshot
+            generation = view.generation
             return OptimizerState(
-                version=snapshot.head.version,
-                config=snapshot.config,
-                spaces=tuple(self._space_states(snapshot)),
-                next_slot=snapshot.head.next_slot,
+                version=generation.head.version,
+                config=generation.config,
+                spaces=tuple(self._space_states(generation)),
+                next_slot=generation.head.next_slot,
             )
 
     def version(self) -> int:
@@ -310,7 +310,7 @@ class Collection:
     def unsealed_rows(self, number: int) -> tuple[NDArray[np.uint64], Rows]:
         """Return slots and rows of the live unsealed rows of a dense space, ascending by slot."""
         with self.view() as view:
-            dense = next((found for found in view.snapshot.dense.values() if found.number == number), None)
+            dense = next((found for found in view.generation.dense.values() if found.number == number), None)
             if dense is None:
                 return np.zeros(0, np.uint64), np.zeros((0, 0), np.float32)
             slots, rows = dense.unsealed.slots[: dense.unsealed.count], dense.unsealed.rows[: dense.unsealed.count]
@@ -371,7 +371,7 @@ class Collection:
 
     def close(self) -> None:
         """Close the store; no request may be running."""
-        self._snapshot = empty_snapshot()
+        self._generation = empty_generation()
         self._store.close()
 
     @contextmanager
@@ -393,7 +393,7 @@ class Collection:
             return self._definitions_of(txn, self._store.meta.head(txn))
 
     def _definitions_of(self, txn: Txn, head: Head) -> tuple[CollectionConfig, FieldIndexes]:
-        """Return configuration and field indexes of a transaction; who only writes never loads a snapshot with them."""
+        """Return configuration and field indexes of a transaction; who only writes loads no generation for them."""
         cached = self._config
         if cached is None or cached[0] != head.config_version:
             cached = self._config = head.config_version, self._store.meta.config(txn), self._store.meta.fields(txn)
@@ -405,24 +405,24 @@ class Collection:
         The writer's transaction excludes every other, so a fresh view shows exactly the state that it builds on.
         """
         with self.view() as view:
-            dense = next(found for found in view.snapshot.dense.values() if found.number == number)
+            dense = next(found for found in view.generation.dense.values() if found.number == number)
             return dense.row(slot)
 
-    def snapshot_of(self, txn: Txn, head: Head, previous: Snapshot | None) -> Snapshot:
-        """Load the snapshot that a write transaction sees (for `Transition`); no other request gets it.
+    def generation_of(self, txn: Txn, head: Head, previous: Generation | None) -> Generation:
+        """Load the generation that a write transaction sees (for `Transition`); no other request gets it.
 
-        It may append unsealed rows to arrays that it shares with the newest snapshot, behind what that one counts.
-        Since no one else can commit, those are the rows that the next snapshot will append at the same places.
+        It may append unsealed rows to arrays that it shares with the newest generation, behind what that one counts.
+        Since no one else can commit, those are the rows that the next generation will append at the same places.
         """
-        return load_snapshot(self._store, txn, head, previous or self._snapshot)
+        return load_generation(self._store, txn, head, previous or self._generation)
 
-    def _space_states(self, snapshot: Snapshot) -> list[SpaceState]:
+    def _space_states(self, generation: Generation) -> list[SpaceState]:
         return [
             SpaceState(
                 name=name,
                 number=dense.number,
                 space=dense.space,
-                hnsw=effective_hnsw(snapshot.config, name),
+                hnsw=effective_hnsw(generation.config, name),
                 segments=tuple(segment.meta for segment in dense.segments),
                 live=dense.live,
                 unsealed_rows=dense.unsealed.count,
@@ -433,7 +433,7 @@ class Collection:
                     if segment.meta.index not in {None, Kind.SCAN} and not segment.dense.indexed
                 ),
             )
-            for name, dense in snapshot.dense.items()
+            for name, dense in generation.dense.items()
         ]
 
 
@@ -462,7 +462,7 @@ def _condition_of(update: Update) -> Filter | None:
 
 
 def _ordered_records(view: View, request: ScrollRequest, order: OrderBy) -> list[Record]:
-    selected = view.snapshot.live if request.filter is None else matching_slots(view, request.filter)
+    selected = view.generation.live if request.filter is None else matching_slots(view, request.filter)
     pairs = ordered(
         view,
         order.key,
@@ -481,6 +481,6 @@ def _payload_schema(view: View) -> tuple[FieldInfo, ...]:
     lookup = FieldLookup(view)
     return tuple(
         FieldInfo(index.path, index.schema, lookup.points(index))
-        for index in view.snapshot.fields.indexes
+        for index in view.generation.fields.indexes
         if index.schema is not None
     )

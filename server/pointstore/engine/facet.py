@@ -29,8 +29,8 @@ def facet(view: View, key: Path, condition: Filter | None, limit: int) -> list[t
     Raises:
         WrongInputError: the field has no index that matches values.
     """
-    index = _facet_index(str(key), view.snapshot.fields)
-    selected = view.snapshot.live if condition is None else matching_slots(view, condition)
+    index = _facet_index(str(key), view.generation.fields)
+    selected = view.generation.live if condition is None else matching_slots(view, condition)
     flags = SlotFlags(selected)
     counts: dict[int, int] = {}
     for values, slots in interruption.checked(FieldLookup(view).entries(index).pairs(0), 1):

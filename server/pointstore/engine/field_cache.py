@@ -1,7 +1,7 @@
-"""What a snapshot keeps in memory of field indexes and of conditions that were evaluated on it.
+"""What a generation keeps in memory of field indexes and of conditions that were evaluated on it.
 
-Entries are loaded when a filter first needs them, and continued from those of the snapshot before: only the blocks that
-were written since are read. Both caches die with the snapshot, so nothing in them is ever out of date.
+Entries are loaded when a filter first needs them, and continued from those of the generation before: only the blocks
+that were written since are read. Both caches die with the generation, so nothing in them is ever out of date.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DEAD_SLOTS = 4096
 
 
 class FieldCache:
-    """Entries of field indexes by number, and sets of slots by condition, of one snapshot. Thread-safe.
+    """Entries of field indexes by number, and sets of slots by condition, of one generation. Thread-safe.
 
     Args:
         older: entries of an earlier version.
@@ -37,17 +37,17 @@ class FieldCache:
         self._loading = threading.Lock()
 
     def successor(self) -> FieldCache:
-        """Return the cache of the next snapshot."""
+        """Return the cache of the next generation."""
         return FieldCache({**self._older, **self._entries})
 
     def entries(self, store: CollectionStore, txn: Txn, number: int, live: SlotSet) -> FieldEntries:
-        """Return the entries of an index as of the snapshot.
+        """Return the entries of an index as of the generation.
 
         Args:
             store: the collection's databases.
-            txn: a read transaction of the snapshot's version.
+            txn: a read transaction of the generation's version.
             number: the index.
-            live: the points of the snapshot.
+            live: the points of the generation.
         """
         found = self._entries.get(number)
         if found is not None:

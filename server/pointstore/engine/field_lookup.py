@@ -71,8 +71,8 @@ class FieldLookup:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._fields = view.snapshot.fields
-        self._live = view.snapshot.live
+        self._fields = view.generation.fields
+        self._live = view.generation.live
 
     def answer(self, condition: Field | ValuesCount | IsEmpty | IsNull) -> Answer | None:
         """Return the answer of the indexes; None when there is none that could tell."""
@@ -93,8 +93,8 @@ class FieldLookup:
 
     def entries(self, index: FieldIndex) -> FieldEntries:
         """Return the entries of an index as of the view."""
-        snapshot = self._view.snapshot
-        return snapshot.cache.entries(self._view.store, self._view.txn, index.number, snapshot.live)
+        generation = self._view.generation
+        return generation.cache.entries(self._view.store, self._view.txn, index.number, generation.live)
 
     def points(self, index: FieldIndex) -> int:
         """Count the live points that hold at least one value of an index."""
@@ -105,7 +105,7 @@ class FieldLookup:
             holding = self.entries(index).matching(self._live, lambda chunk: [chunk.column(_FIRST)[1]])
             return slot_sets.popcount(self._live & holding)
 
-        return self._view.snapshot.cache.count(index.number, counted)
+        return self._view.generation.cache.count(index.number, counted)
 
     def _any(self, answers: Sequence[Answer | None]) -> Answer | None:
         found: SlotSet = slot_sets.none_of(self._live)

@@ -54,7 +54,7 @@ class FieldUpkeep:
 
         Args:
             conditions: what is about to be evaluated.
-            known: the indexes of a recent snapshot, which tell without a transaction that nothing is missing.
+            known: the indexes of a recent generation, which tell without a transaction that nothing is missing.
         """
         if time.monotonic() < self._retry_at:
             return
@@ -112,11 +112,11 @@ class FieldUpkeep:
             lookup = FieldLookup(view)
             crowded = [
                 index
-                for index in view.snapshot.fields.indexes
+                for index in view.generation.fields.indexes
                 if index.ready and self._store.fields.count_blocks(view.txn, index.number) > FIELD_BLOCKS_MAX
             ]
             compacted = [
-                (index.number, entries.through, only_live(entries.whole(), view.snapshot.live))
+                (index.number, entries.through, only_live(entries.whole(), view.generation.live))
                 for index in crowded
                 for entries in (lookup.entries(index),)
             ]

@@ -58,7 +58,7 @@ class Evaluation:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self._live = view.snapshot.live
+        self._live = view.generation.live
         self._lookup = FieldLookup(view)
 
     def filter(self, condition: Filter) -> SlotSet:
@@ -79,7 +79,7 @@ class Evaluation:
         if isinstance(condition, HasId):
             return self._live & self._leaf(condition)
         interruption.check()
-        cache = self._view.snapshot.cache
+        cache = self._view.generation.cache
         known = cache.known(condition)
         if known is None:
             known = self._live & self._leaf(condition)
@@ -110,7 +110,7 @@ class Evaluation:
             # Each check by itself: an index that answers one of them may see values otherwise than the payload.
             alone = [self._condition(Field(condition.path, (check,))) for check in condition.checks]
             return reduce(or_, alone)
-        base = nested_base(str(condition.path), self._view.snapshot.fields)
+        base = nested_base(str(condition.path), self._view.generation.fields)
         if base is not None and not isinstance(condition, ValuesCount):
             rewritten = _per_element(condition, parse_path(base))
             if rewritten is not None:
@@ -123,7 +123,7 @@ class Evaluation:
 
     def checked(self, condition: PayloadCondition | Nested, candidates: SlotSet) -> SlotSet:
         """Return those of the candidates whose payload fulfils a condition."""
-        holds = predicate(condition, text_lookup(self._view.snapshot.fields))
+        holds = predicate(condition, text_lookup(self._view.generation.fields))
         names = member_names(condition)
         kept = []
         for slot in interruption.checked(slot_sets.to_slots(candidates).tolist(), _PAYLOADS_A_CHECK):
@@ -134,10 +134,10 @@ class Evaluation:
         return slot_sets.set_of(np.array(kept, np.uint64), self._live)
 
     def _having(self, name: str) -> SlotSet:
-        snapshot = self._view.snapshot
-        if name not in snapshot.dense and name not in snapshot.others:
+        generation = self._view.generation
+        if name not in generation.dense and name not in generation.others:
             return slot_sets.none_of(self._live)
-        return snapshot.live_of(name)
+        return generation.live_of(name)
 
     def _at_least(self, clause: MinShould) -> SlotSet:
         counts = np.zeros(self._live.bits.size << 3, np.uint32)

@@ -45,7 +45,7 @@ def ordered(  # noqa: PLR0913  what an order consists of
     Raises:
         WrongInputError: the field has no index that could order.
     """
-    index = _order_index(str(key), view.snapshot.fields)
+    index = _order_index(str(key), view.generation.fields)
     values, slots = _sorted_pairs(view, index, SlotFlags(selected))
     if start_from is not None:
         values, slots = _from(values, slots, start_from, descending=descending)

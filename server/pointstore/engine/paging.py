@@ -50,7 +50,7 @@ def places_in_order(
     wanted = limit + 1
     if matching is None:
         found = _taken(view.store.points.scan(view.txn, start), wanted)
-    elif slot_sets.popcount(matching) * _FEW_SHARE < view.snapshot.head.points:
+    elif slot_sets.popcount(matching) * _FEW_SHARE < view.generation.head.points:
         found = _looked_up(view, matching, start)
     else:
         found = _followed(view, matching, start, wanted)

@@ -55,8 +55,8 @@ def ranked(view: View, query: RankQuery) -> tuple[NDArray[np.uint64], Floats]:
     index = _scoring_index(view, query)
     ranking = Ranking(query.k, query.b)
     postings = _postings(view, index)
-    corpus = view.snapshot.live if query.params.idf_corpus is None else matching_slots(view, query.params.idf_corpus)
-    allowed = view.snapshot.live if query.filter is None else matching_slots(view, query.filter)
+    corpus = view.generation.live if query.params.idf_corpus is None else matching_slots(view, query.params.idf_corpus)
+    allowed = view.generation.live if query.filter is None else matching_slots(view, query.filter)
     of_documents = _scores(view, index, query.text, ranking, postings, SlotFlags(corpus).of(postings.slots))
     slots, first = np.unique(postings.slots, return_index=True)
     scores = np.maximum.reduceat(of_documents, first) if slots.size else of_documents
@@ -89,7 +89,7 @@ def _scores(  # noqa: PLR0913  what scores are made of
 
 def _scoring_index(view: View, query: RankQuery) -> FieldIndex:
     name = str(query.field)
-    index = view.snapshot.fields.of_client(name)
+    index = view.generation.fields.of_client(name)
     if index is None or index.schema is None or index.schema.type is not FieldType.TEXT or not index.ready:
         raise BadRequestError(f"BM25 requires a text index on field {name}, which has none")
     if not index.schema.effective.scoring:
@@ -104,7 +104,7 @@ def _postings(view: View, index: FieldIndex) -> _Postings:
         return _Postings(nothing, nothing, nothing, nothing)
     tokens, occurrences = block.columns[_TOKENS], block.columns[_OCCURRENCES]
     slots = block.slots[tokens.positions]
-    live = SlotFlags(view.snapshot.live).of(slots)
+    live = SlotFlags(view.generation.live).of(slots)
     slots = slots[live]
     numbers, times = unpack_occurrences(occurrences.values[live].astype(np.int64))
     # Tokens of a slot stand together, and among them those of an element.

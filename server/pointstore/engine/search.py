@@ -80,8 +80,8 @@ def answer(collection: Viewable, searches: Searches, lookup: Lookup) -> list[lis
     """
     queries = searches.queries
     with collection.view() as view:
-        check_searches(searches, view.snapshot.config, traits_of(view.snapshot.fields))
-        collection.charge_queries(view.snapshot.config, queries)
+        check_searches(searches, view.generation.config, traits_of(view.generation.fields))
+        collection.charge_queries(view.generation.config, queries)
         names = {query.lookup_collection for query in queries if isinstance(query, NearestQuery)} - {None}
         if not names:
             return [_answer(view, query, {}) for query in interruption.checked(queries, 1)]
@@ -182,7 +182,7 @@ def _search_unsealed(dense: DenseView, query: Floats, k: int, live: SlotSet) -> 
 
 def _dense_target(view: View, using: str, vector: Vector) -> tuple[DenseView, Floats]:
     """Return the searched space and the transformed (dim,) query, after checking that they fit."""
-    config = view.snapshot.config
+    config = view.generation.config
     if using in config.sparse:
         if not isinstance(vector, Sparse):
             raise kind_error(vector, when_applied=False)
@@ -200,7 +200,7 @@ def _dense_target(view: View, using: str, vector: Vector) -> tuple[DenseView, Fl
         raise UnsupportedError(msg)
     if isinstance(vector, Multi):
         raise kind_error(vector, when_applied=False)
-    dense = view.snapshot.dense[using]
+    dense = view.generation.dense[using]
     return dense, dense.space.query(np.frombuffer(vector.data, "<f4").reshape(1, -1))[0]
 
 
@@ -217,7 +217,7 @@ def _stored_vector(view: View, point_id: PointId, name: str) -> Vector:
 
 def _check_names(view: View, selectors: Selectors) -> None:
     for name in selectors.vectors.names or ():
-        if name not in view.snapshot.config.vector_numbers:
+        if name not in view.generation.config.vector_numbers:
             raise unknown_vector_name(name)
 
 

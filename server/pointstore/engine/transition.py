@@ -41,7 +41,7 @@ from pointstore.core.schema import CollectionConfig, SparseVectorParams, VectorP
 from pointstore.core.space import Rows, space_of
 from pointstore.core.vector import Multi, Sparse
 from pointstore.engine.indexing import build_blocks
-from pointstore.engine.view import Snapshot, View
+from pointstore.engine.view import Generation, View
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
 from pointstore.storage.fields import WRITTEN
@@ -60,8 +60,8 @@ class Committed(Protocol):
         """Return the (dim,) row of a slot of a dense space that is in a segment."""
         ...
 
-    def snapshot_of(self, txn: Txn, head: Head, previous: Snapshot | None) -> Snapshot:
-        """Load the snapshot that a transaction sees, from an earlier one of the same transaction if given."""
+    def generation_of(self, txn: Txn, head: Head, previous: Generation | None) -> Generation:
+        """Load the generation that a transaction sees, from an earlier one of the same transaction if given."""
         ...
 
 
@@ -90,7 +90,7 @@ class Transition:
         self.head = head
         self.config = config
         self._committed = committed
-        self._snapshot: Snapshot | None = None
+        self._generation: Generation | None = None
         self._live: dict[tuple[int, int], Bits] = {}
         self._changed: set[tuple[int, int]] = set()
         self.fields = fields
@@ -155,8 +155,8 @@ class Transition:
     def view(self) -> View:
         """Return the state with the changes of this transaction so far, for filters."""
         self._write_collected()
-        self._snapshot = self._committed.snapshot_of(self.txn, self.head, self._snapshot)
-        return View(self.store, self.txn, self._snapshot)
+        self._generation = self._committed.generation_of(self.txn, self.head, self._generation)
+        return View(self.store, self.txn, self._generation)
 
     def _write_collected(self) -> None:
         self.head = advanced(self.head, config=self._config_changed, segments=self._segments_changed)

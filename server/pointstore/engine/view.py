@@ -1,8 +1,8 @@
 """What one request sees of a collection.
 
-A `Snapshot` is what a process keeps in memory of one version: configuration, live sets, unsealed rows, opened segments.
-Snapshots are immutable and share what did not change between versions. A `View` is a snapshot together with the read
-transaction of the same version, so everything a request reads belongs to one committed state.
+A `Generation` is what a process keeps in memory of one version: configuration, live sets, unsealed rows, opened
+segments. Generations are immutable and share what did not change between versions. A `View` is a generation together
+with the read transaction of the same version, so everything a request reads belongs to one committed state.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ROWS_MIN = 256
 class Unsealed:
     """Rows of a dense space that are in no segment: (m,) ascending slots and (m, dim) rows, dead ones included.
 
-    Newer snapshots append behind `count` to the same arrays while they have room.
+    Newer generations append behind `count` to the same arrays while they have room.
     """
 
     slots: NDArray[np.uint64]
@@ -71,7 +71,7 @@ class Unsealed:
 
 @dataclass(frozen=True, slots=True)
 class OpenSegment:
-    """A published segment, mapped and ready for searches, with the number of its live rows in this snapshot."""
+    """A published segment, mapped and ready for searches, with the number of its live rows in this generation."""
 
     meta: SegmentMeta
     dense: DenseSegment
@@ -80,7 +80,7 @@ class OpenSegment:
 
 @dataclass(frozen=True, slots=True)
 class DenseView:
-    """One dense space in a snapshot.
+    """One dense space in a generation.
 
     Attributes:
         ef_construct: beam width of graph searches, unless a query says otherwise.
@@ -114,7 +114,7 @@ class DenseView:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Generation:
     """One version of a collection in memory.
 
     Attributes:
@@ -149,14 +149,14 @@ class Snapshot:
 
 
 class View:
-    """A snapshot and its read transaction; valid until the request ends."""
+    """A generation and its read transaction; valid until the request ends."""
 
-    __slots__ = ("snapshot", "store", "txn")
+    __slots__ = ("generation", "store", "txn")
 
-    def __init__(self, store: CollectionStore, txn: Txn, snapshot: Snapshot) -> None:
+    def __init__(self, store: CollectionStore, txn: Txn, generation: Generation) -> None:
         self.store = store
         self.txn = txn
-        self.snapshot = snapshot
+        self.generation = generation
 
     def slots_of(self, ids: Iterable[PointId]) -> list[int | None]:
         """Return the slots of ids, None for those that do not exist."""
@@ -189,7 +189,7 @@ class View:
         if not selector.enable:
             return None
         names: Sequence[str] = (
-            selector.names if selector.names is not None else tuple(self.snapshot.config.vector_numbers)
+            selector.names if selector.names is not None else tuple(self.generation.config.vector_numbers)
         )
         found = ((name, self.vector(name, slot)) for name in names)
         vectors = {name: vector for name, vector in found if vector is not None}
@@ -202,23 +202,23 @@ class View:
         Raises:
             WrongInputError: the collection has no such vector.
         """
-        live = self.snapshot.live_of(name)
+        live = self.generation.live_of(name)
         if not slot_sets.contains(live, slot):
             return None
-        dense = self.snapshot.dense.get(name)
+        dense = self.generation.dense.get(name)
         if dense is not None:
             return Dense(dense.row(slot).astype("<f4", copy=False).tobytes())
-        return self.store.vectors.stored(self.txn, self.snapshot.config.vector_numbers[name], slot)
+        return self.store.vectors.stored(self.txn, self.generation.config.vector_numbers[name], slot)
 
 
-def empty_snapshot() -> Snapshot:
-    """Return the snapshot that every first one is loaded from; its versions precede all others."""
+def empty_generation() -> Generation:
+    """Return the generation that every first one is loaded from; its versions precede all others."""
     before = Head(version=-1, config_version=-1, segments_version=-1)
-    return Snapshot(before, CollectionConfig(), slot_sets.empty(), {}, {})
+    return Generation(before, CollectionConfig(), slot_sets.empty(), {}, {})
 
 
-def load_snapshot(store: CollectionStore, txn: Txn, head: Head, previous: Snapshot) -> Snapshot:
-    """Return the snapshot of the transaction's version, taking over from an older one what did not change.
+def load_generation(store: CollectionStore, txn: Txn, head: Head, previous: Generation) -> Generation:
+    """Return the generation of the transaction's version, taking over from an older one what did not change.
 
     Raises:
         SegmentGoneError: a segment was replaced since the transaction began; begin a new one.
@@ -248,7 +248,7 @@ def load_snapshot(store: CollectionStore, txn: Txn, head: Head, previous: Snapsh
             dense[name] = _dense(
                 store, txn, number, space_of(params), ef_construct, window, known.get(number), metas, since, resealed
             )
-    return Snapshot(head, config, live, dense, others, metas, fields, previous.cache.successor())
+    return Generation(head, config, live, dense, others, metas, fields, previous.cache.successor())
 
 
 def _dense(  # noqa: PLR0913  the parts of one space

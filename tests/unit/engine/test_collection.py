@@ -180,7 +180,7 @@ def test_a_reader_keeps_its_state_while_segments_are_replaced(collection: Collec
         merge_segments(collection)
         write(collection, DeletePoints(Filter()))
         assert [view.vector("", slot) for slot in range(10)] == [dense(n, 1) for n in range(10)]
-        assert view.snapshot.head.points == 10
+        assert view.generation.head.points == 10
     assert collection.count(None) == 0
 
 

@@ -97,7 +97,7 @@ def test_requests_on_a_dropped_collection_end_in_peace(engine: Engine) -> None:
     write(collection, upsert((1, {"": dense(1, 2)}, {})))
     with collection.view() as view:
         engine.drop_collection("a")
-        assert view.snapshot.head.points == 1
+        assert view.generation.head.points == 1
         assert view.vector("", 0) == dense(1, 2)
     with pytest.raises(NotFoundError):
         engine.collection("a")

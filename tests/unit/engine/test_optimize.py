@@ -292,7 +292,7 @@ def test_nothing_is_lost_while_writes_go_on(engine: Engine) -> None:
 def stored_consistently(collection: Collection) -> dict[int, bytes]:
     """What one view holds: the optimizer may publish between any two."""
     with collection.view() as view:
-        space = view.snapshot.dense[""]
+        space = view.generation.dense[""]
         unsealed = space.unsealed.slots[: space.unsealed.count]
         pairs = list(zip(unsealed, space.unsealed.rows, strict=False))
         for segment in space.segments:

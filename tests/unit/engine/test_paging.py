@@ -46,9 +46,9 @@ def collection(tmp_path: Path) -> Iterator[Collection]:
 def test_pages_hold_every_match_once_in_order(collection: Collection, share: float, limit: int) -> None:
     dice = random.Random(int(share * 100))
     with collection.view() as view:
-        live = slot_sets.to_slots(view.snapshot.live)
+        live = slot_sets.to_slots(view.generation.live)
         chosen = np.array([slot for slot in live.tolist() if dice.random() < share], np.uint64)
-        matching = slot_sets.set_of(chosen, view.snapshot.live)
+        matching = slot_sets.set_of(chosen, view.generation.live)
         expected = sorted(view.record(slot).point_id for slot in chosen.tolist())
         found: list[PointId] = []
         start: PointId | None = None

@@ -101,8 +101,8 @@ def test_points_move_as_they_are(tmp_path: Path) -> None:
             assert [record.point_id for record in map(old.record, range(300))] == list(pids(*range(300)))
         assert _answers(engine) == before
         with collection.view() as view:
-            assert view.snapshot.live.first == 3 * BLOCK_SLOTS
-            assert view.snapshot.live.bits.size == BLOCK_SLOTS // 8
+            assert view.generation.live.first == 3 * BLOCK_SLOTS
+            assert view.generation.live.bits.size == BLOCK_SLOTS // 8
             number = collection.config().vector_numbers[""]
             assert [block for block, _ in view.store.live.changed(view.txn, number, -1)] == [3]
         assert not collection.renew_slots(0)

@@ -41,7 +41,7 @@ def fill(collection: Collection, points: int) -> None:
 
 def raw_kinds(collection: Collection) -> list[RawKind | None]:
     with collection.view() as view:
-        return [index.raw for index in view.snapshot.fields.indexes if index.ready]
+        return [index.raw for index in view.generation.fields.indexes if index.ready]
 
 
 def test_a_small_collection_gets_none(collection: Collection) -> None:
@@ -73,7 +73,7 @@ def test_use_keeps_it(collection: Collection, monkeypatch: pytest.MonkeyPatch) -
     fill(collection, 300)
     collection.count(_RED)
     with collection.view() as view:
-        (index,) = view.snapshot.fields.indexes
+        (index,) = view.generation.fields.indexes
     monkeypatch.setattr("time.time", lambda: index.used_at_s + backfill.UNUSED_S + 1)
     collection.count(_RED)
     collection.upkeep.drop_unused()
@@ -89,7 +89,7 @@ def test_memory_holds_no_more_dead_slots_than_live_ones(
         fill(collection, 300)
         assert collection.count(_RED) == 100
         with collection.view() as view:
-            (index,) = view.snapshot.fields.indexes
+            (index,) = view.generation.fields.indexes
             assert FieldLookup(view).entries(index).covered <= 600
     collection.write([DeletePoints(tuple(map(pid, range(300))))], wait=True, timeout_s=None)
     assert collection.count(_RED) == 0

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 def _head(collection: Collection) -> Head:
     with collection.view() as view:
-        return view.snapshot.head
+        return view.generation.head
 
 
 def _versions(collection: Collection, *points: int) -> list[int]:
@@ -104,7 +104,7 @@ def test_payload_changes_keep_the_slot_and_vector_changes_take_a_new_one(collect
     assert (head.next_slot, head.points, head.seq) == (5, 1, 6)
     with collection.view() as view:
         assert view.slots_of(pids(1, 2)) == [4, None]
-        assert slot_sets.to_slots(view.snapshot.live).tolist() == [4]
+        assert slot_sets.to_slots(view.generation.live).tolist() == [4]
         with pytest.raises(CorruptionError):
             view.record(0)
 
@@ -255,9 +255,9 @@ def test_live_sets_over_several_blocks(engine: Engine) -> None:
     write(collection, DeletePoints(pids(*borders)))
     assert collection.count(None) == count - len(borders)
     with collection.view() as view:
-        members = slot_sets.to_slots(view.snapshot.live)
+        members = slot_sets.to_slots(view.generation.live)
         assert sorted(set(range(count)) - set(members.tolist())) == borders
-        vectors = slot_sets.to_slots(view.snapshot.dense[""].live)
+        vectors = slot_sets.to_slots(view.generation.dense[""].live)
         assert np.array_equal(vectors, members)
     write(collection, update_vectors((1, {"": dense(0.5)}), (BLOCK_SLOTS + 1, {"": dense(0.25)})))
     with collection.view() as view:
@@ -270,7 +270,7 @@ def test_the_log_size_in_the_head_is_that_of_the_log(collection: Collection) -> 
     with collection.view() as view:
         log = view.store.log
         assert len(list(log.entries(view.txn, 0))) == 20
-        size = view.snapshot.head.log_bytes
+        size = view.generation.head.log_bytes
     with collection._store.write() as txn:
         assert log.truncate(txn, 0, size) == 0
         collection._store.meta.put_head(txn, replace(collection._store.meta.head(txn), log_bytes=0))

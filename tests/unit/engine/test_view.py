@@ -13,7 +13,7 @@ from pointstore.core.catalog import CollectionChange
 from pointstore.core.errors import CorruptionError
 from pointstore.core.schema import SparseVectorParams
 from pointstore.core.update import CreateVector, DeletePoints, DropVector
-from pointstore.engine.view import Unsealed, empty_snapshot, load_snapshot
+from pointstore.engine.view import Unsealed, empty_generation, load_generation
 from pointstore.index import slots as slot_sets
 from tests.building import (
     contents,
@@ -55,16 +55,16 @@ def test_unsealed_rows_grow_without_changing_older_snapshots() -> None:
 def test_an_unchanged_part_is_taken_over(collection: Collection) -> None:
     write(collection, upsert((1, {"": dense(1, 2), "b": dense(1, 2, 3), "s": sparse(_1=1.0)}, {})))
     with collection.view() as view:
-        first = view.snapshot
+        first = view.generation
     write(collection, update_vectors((1, {"": dense(3, 4)})), DeletePoints(pids(9)))
     with collection.view() as view:
-        second = view.snapshot
+        second = view.generation
     assert second.head.version == first.head.version + 1
     assert second.config is first.config
     assert second.live is not first.live
     assert slot_sets.to_slots(first.live).tolist() == [0]
     with collection.view() as view:
-        assert view.snapshot is second
+        assert view.generation is second
 
 
 def test_a_fresh_snapshot_equals_one_that_grew(collection: Collection) -> None:
@@ -82,8 +82,8 @@ def test_a_fresh_snapshot_equals_one_that_grew(collection: Collection) -> None:
         if step == 25:
             write(collection, CreateVector("late", SparseVectorParams()), DropVector("b"))
         with collection.view() as view:
-            grown = view.snapshot
-            fresh = load_snapshot(collection._store, view.txn, grown.head, empty_snapshot())
+            grown = view.generation
+            fresh = load_generation(collection._store, view.txn, grown.head, empty_generation())
         assert fresh.config == grown.config
         _same_members(fresh.live, grown.live)
         assert fresh.dense.keys() == grown.dense.keys()
@@ -107,7 +107,7 @@ def _same_members(left: SlotSet, right: SlotSet) -> None:
 def test_a_row_that_is_nowhere_is_corruption(collection: Collection) -> None:
     write(collection, upsert((1, {"": dense(1, 2)}, {})))
     with collection.view() as view, pytest.raises(CorruptionError, match="no row of slot 5"):
-        view.snapshot.dense[""].row(5)
+        view.generation.dense[""].row(5)
 
 
 def _serve(path: str, pipe: Connection) -> None:
