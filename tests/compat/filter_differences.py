@@ -14,12 +14,14 @@ from pointstore.core.filter import (
     Filter,
     IsNull,
     Leaf,
+    MatchKeyword,
     Nested,
     Range,
     joined,
     leaves,
 )
 from pointstore.core.path import Each, Path
+from pointstore.core.point import parse_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,9 +72,14 @@ def _differs(leaf: Leaf, base: Path | None, indexes: Mapping[str, FieldSchema]) 
             crossed = Range if kind is FieldType.DATETIME else DatetimeRange
             if kind is FieldType.INTEGER and any(_beyond_integers(check) for check in checks):
                 return True
-            return kind in _ORDERED and any(isinstance(check, crossed) for check in checks)
+            return kind in _ORDERED and any(isinstance(check, crossed) or _names_uuid(check) for check in checks)
         case _:
             return False
+
+
+def _names_uuid(check: Check) -> bool:
+    """Return whether a check is for one keyword that is a UUID: its indexes of numbers take it for theirs, in vain."""
+    return isinstance(check, MatchKeyword) and parse_uuid(check.text) is not None
 
 
 def _beyond_integers(check: Check) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from qdrant_client import models
 
 from pointstore.core.fields import FieldSchema, FieldType
-from pointstore.core.filter import DatetimeRange, Field, Filter, IsNull, Nested, Range
+from pointstore.core.filter import DatetimeRange, Field, Filter, IsNull, MatchKeyword, Nested, Range
 from pointstore.core.path import parse_path
 
 pytest.importorskip("qdrant_edge", reason="the embedded original engine has no package for this platform")
@@ -47,6 +47,7 @@ def test_filters(remote: QdrantClient, local: QdrantClient, shard: edge.EdgeShar
 
 
 _NANOS = 1718454645_123456_000
+_UUID = "550e8400-e29b-41d4-a716-446655440000"
 _NESTED = Nested(parse_path("p[]"), Filter(must=(Field(parse_path("a"), (Range(gt=1, lt=2),)),)))
 
 
@@ -65,6 +66,8 @@ _NESTED = Nested(parse_path("p[]"), Filter(must=(Field(parse_path("a"), (Range(g
         (Field(parse_path("n"), (DatetimeRange(),)), FieldSchema(FieldType.INTEGER), (False, True)),
         (Field(parse_path("n"), (DatetimeRange(),)), FieldSchema(FieldType.FLOAT), (False, True)),
         (Field(parse_path("d"), (Range(),)), FieldSchema(FieldType.DATETIME), (False, True)),
+        # A keyword that looks like a UUID is a keyword.
+        (Field(parse_path("u"), (MatchKeyword(_UUID),)), FieldSchema(FieldType.FLOAT), (True, False)),
         # Inside `nested` an element is what its payload says, also where an integer index has left out a fraction.
         (_NESTED, FieldSchema(FieldType.INTEGER), (True, False)),
     ],
@@ -80,7 +83,7 @@ def test_known_differences(  # noqa: PLR0913  fixtures and a row
     """What is listed in docs/differences.md: whether the server and the original engine find the point."""
     remote.create_collection(name, models.VectorParams(size=2, distance=models.Distance.EUCLID))
     payload = {"d": "2024-06-15T12:30:45.123456789Z", "o": [{"a": None}, {"a": 1}], "n": 5, "last": 2**63 - 1}
-    payload["p"] = [{"a": 1.5}]
+    payload |= {"p": [{"a": 1.5}], "u": _UUID}
     remote.upsert(name, [models.PointStruct(id=1, vector={}, payload=payload)])
     shard.update(edge.UpdateOperation.upsert_points([edge.Point(1, {}, payload)]))
     if schema is not None:

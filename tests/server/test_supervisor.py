@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
@@ -22,7 +23,6 @@ from tests.conftest import is_alive, server_environment, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.conftest import Server
 
@@ -190,6 +190,11 @@ def test_optimizer_runs_at_low_priority_and_workers_are_pinned(start_server: Cal
     assert os.sched_getscheduler(optimizer) == os.SCHED_BATCH
     assert os.sched_getaffinity(optimizer) == set(usable_cores())
     assert sorted(core for pid in children.values() for core in os.sched_getaffinity(pid)) == usable_cores()
+
+
+def test_threads_of_children_keep_no_freed_memory(server: Server) -> None:
+    for pid in server.child_pids().values():
+        assert b"GLIBC_TUNABLES=glibc.malloc.tcache_count=0" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
 def test_worker_that_keeps_dying_ends_the_server(tmp_path: Path) -> None:
