@@ -204,10 +204,9 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.kill9()
         for pid in self._seen:
-            arguments = Path(f"/proc/{pid}/cmdline")
-            # A pid may be someone else's by now; ours names the module.
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                if "pointstore" in arguments.read_text():
+                # A pid may be someone else's by now, also another server's.
+                if os.fsencode(self.data_dir) in Path(f"/proc/{pid}/environ").read_bytes():
                     os.kill(pid, signal.SIGKILL)
         if self._process.stdout is not None:
             self._process.stdout.close()
@@ -253,6 +252,8 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     finally:
         for each in running:
             each.close()
+            # Beside a failure, which the directory of the logs does not always outlive.
+            sys.stdout.write(f"end of {each.log_path}:\n{each.log[-2000:]}\n")
 
 
 @pytest.fixture
