@@ -297,7 +297,7 @@ class Supervisor:
             self._poison_variable: str(self._poison_fd),
             "OMP_NUM_THREADS": str(len(usable_cores()) if builds else 1),
             "OPENBLAS_NUM_THREADS": str(len(usable_cores()) if builds else 1),
-            # glibc's caches of freed pieces, one a thread, fill for hours: 4 MiB an hour in a worker's 70 threads.
+            # glibc's caches of freed pieces, one a thread, fill for hours in a worker's 70 threads (ADR 12).
             "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0"),
         }
 
