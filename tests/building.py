@@ -13,7 +13,14 @@ from pointstore.core.filter import Filter, HasId
 from pointstore.core.payload import pack_payload, unpack_payload
 from pointstore.core.point import PointId, format_point_id, point_id_from_number, point_id_from_text
 from pointstore.core.query import ALL_PAYLOAD, NO_VECTORS, Record, ScrollRequest, Selectors, VectorSelector
-from pointstore.core.schema import CollectionConfig, Distance, VectorParams
+from pointstore.core.schema import (
+    CollectionConfig,
+    Datatype,
+    Distance,
+    MultiVectorConfig,
+    SparseVectorParams,
+    VectorParams,
+)
 from pointstore.core.space import space_of
 from pointstore.core.update import Update, UpdateMode, UpdateResult, UpdateVectors, Upsert
 from pointstore.core.vector import Dense, Multi, NamedVectors, Sparse, Vector
@@ -184,6 +191,18 @@ def renew_slots(collection: Collection) -> int:
         pass
     with collection.view() as view:
         return view.generation.head.seq - before
+
+
+def config_of_every_kind() -> CollectionConfig:
+    """Return a configuration with a vector of each kind: dense, of halves (`h`), multi (`m`), sparse (`s`)."""
+    return CollectionConfig(
+        vectors={
+            "": VectorParams(2, Distance.COSINE),
+            "h": VectorParams(3, Distance.EUCLID, datatype=Datatype.FLOAT16),
+            "m": VectorParams(2, Distance.DOT, multivector_config=MultiVectorConfig()),
+        },
+        sparse_vectors={"s": SparseVectorParams()},
+    )
 
 
 def in_spaces(config: CollectionConfig, **spaces: VectorParams) -> CollectionConfig:

@@ -14,11 +14,7 @@ from pointstore.core.path import parse_path
 from pointstore.core.payload import pack_payload
 from pointstore.core.query import NearestQuery
 from pointstore.core.schema import (
-    CollectionConfig,
-    Datatype,
     Distance,
-    MultiVectorConfig,
-    SparseVectorParams,
     VectorParams,
 )
 from pointstore.core.update import (
@@ -35,6 +31,7 @@ from pointstore.core.update import (
 from pointstore.engine.strict import Searches
 from tests.building import (
     Point,
+    config_of_every_kind,
     contents,
     dense,
     having,
@@ -55,15 +52,6 @@ if TYPE_CHECKING:
     from pointstore.core.update import Update
     from pointstore.core.vector import Vector
 from pointstore.engine.collection import Collection
-
-_CONFIG = CollectionConfig(
-    vectors={
-        "": VectorParams(2, Distance.COSINE),
-        "h": VectorParams(3, Distance.EUCLID, datatype=Datatype.FLOAT16),
-        "m": VectorParams(2, Distance.DOT, multivector_config=MultiVectorConfig()),
-    },
-    sparse_vectors={"s": SparseVectorParams()},
-)
 
 
 def _random_update(dice: random.Random) -> Update:
@@ -111,7 +99,7 @@ def _state(collection: Collection) -> tuple[object, ...]:
 def test_replaying_the_log(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     with running_engine(tmp_path) as engine:
-        engine.create_collection("source", _CONFIG)
+        engine.create_collection("source", config_of_every_kind())
         source = engine.collection("source")
         for step in range(120):
             # Some are refused when applied: they are in the log as nothing.
@@ -127,7 +115,7 @@ def test_replaying_the_log(tmp_path: Path, seed: int) -> None:
         with source.view() as view:
             entries = list(view.store.log.entries(view.txn, 0))
         assert len(entries) == 123
-        engine.create_collection("copy", _CONFIG)
+        engine.create_collection("copy", config_of_every_kind())
         copy = engine.collection("copy")
         for start in range(0, len(entries), 17):
             with copy._transition() as transition:
@@ -143,7 +131,7 @@ def test_replaying_the_log(tmp_path: Path, seed: int) -> None:
 def test_applying_an_entry_again_changes_nothing(tmp_path: Path) -> None:
     """A follower may be sent the last entry twice; content and version stay."""
     with running_engine(tmp_path) as engine:
-        engine.create_collection("c", _CONFIG)
+        engine.create_collection("c", config_of_every_kind())
         collection = engine.collection("c")
         write(
             collection,

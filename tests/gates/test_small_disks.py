@@ -9,14 +9,19 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 import grpc
 import pytest
 
+from pointstore.core.errors import InsufficientStorageError
+from pointstore.core.update import DeletePoints
 from qdrant_grpc import collections_pb2, points_pb2
 from qdrant_grpc.collections_service_pb2_grpc import CollectionsStub
 from qdrant_grpc.points_service_pb2_grpc import PointsStub
+from tests.building import contents, dense, pids, running_engine, upsert, vector_config, write
 from tests.crash.driver import TIMEOUT_S, channel_to, create, info, scrolled, verify_points
 from tests.crash.model import EUCLID, Point, Put, Remove, creation
 from tests.gates.filesystems import mounted
@@ -147,3 +152,29 @@ def test_full_file_systems_lose_nothing_and_recover(start_server: Start, tmp_pat
                 server.close()
         rounds.append(f"{megabytes} MB {kind}: {written} points")
     budget.report(f"{len(rounds)} file systems ({'; '.join(rounds)})")
+
+
+def test_deletions_wait_for_a_read_that_keeps_freed_pages(tmp_path: Path) -> None:
+    """On a full disk every deletion takes pages that the next could use, were it not for the read."""
+    with mounted(tmp_path / "disk", "tmpfs", 4) as disk, running_engine(disk.place / "data") as engine:
+        engine.create_collection(NAME, vector_config())
+        collection = engine.collection(NAME)
+        count = 0
+        with pytest.raises(InsufficientStorageError):  # noqa: PT012  whichever write it is
+            while True:
+                write(collection, upsert((count, {"": dense(1, 2)}, {"text": "x" * 5000})))
+                count += 1
+        reading = threading.Event()
+
+        def read() -> None:
+            with collection.view():
+                reading.set()
+                time.sleep(0.5)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert reading.wait(5)
+        for number in range(count):
+            write(collection, DeletePoints(pids(number)))
+        reader.join()
+        assert contents(collection) == {}

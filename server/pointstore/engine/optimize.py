@@ -52,6 +52,7 @@ _WATCH_S: Final = 0.1
 _BACKOFF_S: Final = (1.0, 300.0)
 _KEEP_S: Final = 60.0
 _FIELDS_S: Final = 1.0
+_SLOTS_S: Final = 1.0
 _RENEWALS_A_LOOK: Final = 8
 _NO_ROOM_S: Final = 60.0
 
@@ -243,6 +244,8 @@ class Optimizer:
         try:
             spread = self._settings.spread_slots
             watched.slots_due = all(collection.renew_slots(spread) for _ in range(_RENEWALS_A_LOOK))
+            if not watched.slots_due:
+                watched.slots_at = time.monotonic() + _SLOTS_S
         except InsufficientStorageError as error:
             # Nothing is wrong with a collection whose filters take longer than they could.
             _log.warning("slots are left as they are for a while", collection=collection.name, reason=str(error))

@@ -96,16 +96,17 @@ class Transition:
         self.fields = fields
         self._config_changed = False
         self._segments_changed = False
-        self._grows = False
+        self.grows = False
+        """Whether something is stored besides entries of the log."""
 
     def append(self, operation: Operation) -> int:
         """Log an operation and apply it; return its number."""
+        self.grows = self.grows or _adds(operation)
         # Changes of the schema take two numbers, as in the reference.
         step = 2 if isinstance(operation, AddVector | DropVector | AddField | DropField) else 1
         seq = self.head.seq + step
         size = self.store.log.append(self.txn, seq, operation)
         self.head = replace(self.head, seq=seq, log_bytes=self.head.log_bytes + size)
-        self._grows = self._grows or _adds(operation)
         self.apply(seq, operation)
         return seq
 
@@ -147,7 +148,7 @@ class Transition:
         Raises:
             InsufficientStorageError: something was added and the store holds too much; deletions always pass.
         """
-        if self._grows:
+        if self.grows:
             self.store.check_room(self.txn)
         self._write_collected()
         return self.head

@@ -9,6 +9,7 @@ Requests of one group succeed and fail one by one, since resolving happens befor
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ QUEUE_MAX = 1024
 
 _LOOK_S = 0.02
 """Seconds between two looks of a waiting thread at its call."""
+
+_ROOM_S, _ROOM_LOOK_S = 2.0, 0.05
+"""Seconds that a leader waits for room for what frees space, and between two attempts."""
 
 
 Begin = Callable[[], AbstractContextManager[Transition]]
@@ -142,7 +146,7 @@ class Writer:
         with self._queue_lock:
             group, self._queue = self._queue, []
         try:
-            self._commit(group, begin)
+            self._commit(group, begin, time.monotonic() + _ROOM_S)
         finally:
             with self._queue_lock:
                 heirs = self._queue[:1]
@@ -152,7 +156,23 @@ class Writer:
             for woken in (*heirs, *group):
                 woken.asleep.release()
 
-    def _commit(self, group: list[_Request], begin: Begin) -> None:
+    def _commit(self, group: list[_Request], begin: Begin, room_by: float) -> None:
+        error, grows = self._attempt(group, begin)
+        # An open read keeps what was freed before from being used again. What frees space waits for its end.
+        while isinstance(error, InsufficientStorageError) and not grows and len(group) == 1:
+            if time.monotonic() > room_by:
+                break
+            time.sleep(_ROOM_LOOK_S)
+            group[0].seqs.clear()
+            error, grows = self._attempt(group, begin)
+        if error is not None:
+            self._isolate(group, begin, error, room_by)
+        for request in group:
+            request.done = True
+
+    def _attempt(self, group: list[_Request], begin: Begin) -> tuple[Exception | None, bool]:
+        """Commit requests in one transaction; return what failed, if anything, and whether it was to store more."""
+        transition: Transition | None = None
         try:
             with begin() as transition:
                 for request in group:
@@ -161,18 +181,17 @@ class Writer:
                     if request.begun:
                         self._run(request, transition)
         except Exception as error:  # noqa: BLE001  handed to the thread whose request it was
-            self._isolate(group, begin, error)
-        for request in group:
-            request.done = True
+            return error, transition is None or transition.grows
+        return None, transition.grows
 
-    def _isolate(self, group: list[_Request], begin: Begin, error: Exception) -> None:
+    def _isolate(self, group: list[_Request], begin: Begin, error: Exception, room_by: float) -> None:
         """After the common transaction failed: give a lone request its error, or let each try by itself."""
         for request in group:
             request.seqs.clear()
             request.error = error if len(group) == 1 else None
         if len(group) > 1:
             for request in group:
-                self._commit([request], begin)
+                self._commit([request], begin, room_by)
 
     def _run(self, request: _Request, transition: Transition) -> None:
         for update in request.updates:

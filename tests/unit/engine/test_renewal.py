@@ -14,7 +14,6 @@ from pointstore.core.fields import FieldSchema, FieldType
 from pointstore.core.filter import Field, Filter, MatchKeyword
 from pointstore.core.path import parse_path
 from pointstore.core.query import NearestQuery, Selectors
-from pointstore.core.schema import CollectionConfig, Datatype, Distance, MultiVectorConfig, VectorParams
 from pointstore.core.update import CreateField, DeletePoints
 from pointstore.engine.check import check
 from pointstore.engine.optimize import Optimizer
@@ -22,6 +21,7 @@ from pointstore.engine.strict import Searches
 from pointstore.storage.live import BLOCK_SLOTS
 from tests.building import (
     MAP_SIZE,
+    config_of_every_kind,
     contents,
     dense,
     merge_segments,
@@ -43,35 +43,26 @@ if TYPE_CHECKING:
     from pointstore.engine.collection import Collection
     from pointstore.engine.engine import Engine
 
-from pointstore.core.schema import SparseVectorParams
 
-_CONFIG = CollectionConfig(
-    vectors={
-        "": VectorParams(2, Distance.COSINE),
-        "half": VectorParams(3, Distance.EUCLID, datatype=Datatype.FLOAT16),
-        "multi": VectorParams(2, Distance.DOT, multivector_config=MultiVectorConfig()),
-    },
-    sparse_vectors={"sparse": SparseVectorParams()},
-)
 _CITY = Filter(must=(Field(parse_path("city"), (MatchKeyword("b"),)),))
 
 
 def _filled(engine: Engine) -> Collection:
-    engine.create_collection("c", _CONFIG)
+    engine.create_collection("c", config_of_every_kind())
     collection = engine.collection("c")
     write(collection, CreateField(parse_path("city"), FieldSchema(FieldType.KEYWORD)))
     rng = random.Random(4)
     for n in range(300):
         vectors: NamedVectors = {
             "": dense(rng.random(), 1),
-            "half": dense(n, 2, rng.random()),
-            "multi": multi([n, 1], [2, 3]),
+            "h": dense(n, 2, rng.random()),
+            "m": multi([n, 1], [2, 3]),
         }
         chosen = {name: vector for name, vector in vectors.items() if rng.random() < 0.8}
-        write(collection, upsert((n, {**chosen, "sparse": sparse(_3=1.0)}, {"city": "abc"[n % 3], "n": n})))
+        write(collection, upsert((n, {**chosen, "s": sparse(_3=1.0)}, {"city": "abc"[n % 3], "n": n})))
         if n in {90, 180}:
             seal(collection)
-            seal(collection, "half")
+            seal(collection, "h")
     return collection
 
 
@@ -79,7 +70,7 @@ def _answers(engine: Engine) -> tuple[object, ...]:
     collection = engine.collection("c")
     queries = [
         NearestQuery(dense(0.3, 1), limit=20),
-        NearestQuery(dense(5, 2, 0.5), using="half", limit=20),
+        NearestQuery(dense(5, 2, 0.5), using="h", limit=20),
         NearestQuery(dense(0.3, 1), limit=20, filter=_CITY),
     ]
     found = engine.query("c", Searches(queries))
@@ -107,7 +98,7 @@ def test_points_move_as_they_are(tmp_path: Path) -> None:
             assert [block for block, _ in view.store.live.changed(view.txn, number, -1)] == [3]
         assert not collection.renew_slots(0)
         write(collection, upsert((5, {"": dense(1, 2)}, {"city": "b"})), DeletePoints(pids(6)))
-        for name in ("", "half"):
+        for name in ("", "h"):
             seal(collection, name)
             merge_segments(collection, name)
         after = _answers(engine)

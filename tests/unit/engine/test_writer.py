@@ -353,3 +353,40 @@ def test_a_dropped_collection_is_freed_without_the_garbage_collector(tmp_path: P
             assert alive() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(("update", "attempts"), [(ClearPayload(pids(0)), 3), (upsert((1, {}, {"n": 1})), 1)])
+def test_what_frees_space_waits_for_room(collection: Collection, update: Update, attempts: int) -> None:
+    write(collection, upsert((0, {}, {"n": 0})))
+    begun: list[int] = []
+
+    @contextmanager
+    def begin() -> Iterator[Transition]:
+        begun.append(1)
+        with collection._transition() as transition:
+            yield transition
+            if len(begun) < 3:
+                raise InsufficientStorageError("the disk is full")
+
+    writer = Writer(check_update)
+    if attempts == 1:
+        with pytest.raises(InsufficientStorageError):
+            writer.write([update], begin, wait=True)
+        assert contents(collection) == {"0": ({"n": 0}, {})}
+    else:
+        assert writer.write([update], begin, wait=True) == [2]
+        assert contents(collection) == {"0": ({}, {})}
+    assert len(begun) == attempts
+
+
+def test_it_does_not_wait_for_ever(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_ROOM_S", 0.2)
+
+    @contextmanager
+    def begin() -> Iterator[Transition]:
+        with collection._transition() as transition:
+            yield transition
+            raise InsufficientStorageError("the disk is full")
+
+    with pytest.raises(InsufficientStorageError):
+        Writer(check_update).write([ClearPayload(pids(0))], begin, wait=True)
