@@ -1,8 +1,6 @@
 """Every setting of the service, its unit, its bounds and its default.
 
-Values come, first hit wins, from the command line, from environment variables (`POINTSTORE__PORT`,
-`POINTSTORE__OPTIMIZER__THREADS`) and from the YAML file named by `--config`. A name that does not exist is an
-error in the file, not a silent default. The supervisor reads them once and hands the result to its children as
+config_sources.py says where values come from. The supervisor reads them once and hands the result to its children as
 JSON, so that all processes of one server agree.
 """
 
@@ -13,12 +11,6 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    YamlConfigSettingsSource,
-)
 
 SETTINGS_VARIABLE: Final = "POINTSTORE_SETTINGS_JSON"
 """The environment variable in which a child process finds its settings."""
@@ -51,16 +43,10 @@ class OptimizerSettings(BaseModel):
     """Threads of one index build."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of one server; immutable, the same object in every process."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="POINTSTORE__",
-        env_nested_delimiter="__",
-        frozen=True,
-        extra="forbid",
-        nested_model_default_partial_update=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
     """Name or address to listen on. There is no authentication: leave it on loopback or put a proxy before it."""
@@ -147,41 +133,6 @@ class Settings(BaseSettings):
         if self.pin_workers == "always" or automatic:
             return cores[worker % len(cores)]
         return None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: arguments, environment, file."""
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
-
-    @classmethod
-    def load(cls, config: Path | None, **given: object) -> Self:
-        """Read the settings of a server that starts.
-
-        Args:
-            config: a YAML file, or None.
-            given: values from the command line; None means not given.
-
-        Raises:
-            FileNotFoundError: there is no such file.
-            pydantic.ValidationError: a name is unknown or a value is out of bounds.
-
-        """
-        if config is not None and not config.is_file():
-            raise FileNotFoundError(config)
-        values = {name: value for name, value in given.items() if value is not None}
-        # The file's name is part of a settings class in pydantic-settings, so a server with a file has its own.
-        source = type(
-            cls.__name__, (cls,), {"model_config": SettingsConfigDict(yaml_file=config), "__module__": __name__}
-        )
-        loaded = source(**values)
-        return cls.model_validate(loaded.model_dump())
 
     @classmethod
     def from_environment(cls) -> Self:

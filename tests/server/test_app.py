@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from pointstore.app import Transport
 from pointstore.config import Settings
+from pointstore.wire.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,10 +12,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
-from pointstore.app import Transport
 from pointstore.config import Settings
 from pointstore.wire.health import HealthService
 from pointstore.wire.reflection import ReflectionService
+from pointstore.wire.transport import Transport
 from qdrant_grpc import POOL
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 
-from pointstore.app import Transport
 from pointstore.config import Settings
 from pointstore.core import interruption
 from pointstore.core.errors import CallCancelledError, OperationTimeoutError
+from pointstore.wire.transport import Transport
 from tests.conftest import wait_until
 
 if TYPE_CHECKING:

@@ -48,7 +48,8 @@ _FEED: Final = 2 << 10
 _WINDOW_MAX: Final = 8 << 20
 _BLOCK: Final = tarfile.BLOCKSIZE
 _END_BYTES_MAX: Final = 2 * tarfile.RECORDSIZE
-_STRICT: Final = ConfigDict(extra="forbid")
+# Built when the first archive is written or read: every process imports this module, few do either.
+_STRICT: Final = ConfigDict(extra="forbid", defer_build=True)
 _PATH: Final = re.compile(
     r"collections/(0|[1-9][0-9]{0,6})/(?:store/data\.mdb|segments/[0-9a-f]{16}/[a-z][a-z0-9_]{0,31}\.[a-z0-9]{1,8})"
 )

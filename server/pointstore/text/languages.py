@@ -11,7 +11,6 @@ from importlib.resources import files
 from threading import Lock
 from typing import Final
 
-import snowballstemmer
 from py_rust_stemmers import SnowballStemmer
 
 from pointstore.core.errors import ConversionError
@@ -169,6 +168,9 @@ def stemmer(language: str) -> Callable[[str], str]:
     if language != "armenian":
         stem: Callable[[str], str] = SnowballStemmer(language).stem_word
         return stem
+    # Here, since it loads the stemmers of all its languages.
+    import snowballstemmer
+
     stem_armenian: Callable[[str], str] = snowballstemmer.stemmer(language).stemWord
     # This one, the only one that the other library lacks, keeps the word it works on.
     lock = Lock()
