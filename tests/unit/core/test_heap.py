@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from pointstore.core import heap
@@ -38,3 +41,30 @@ def test_resident_memory_stands_in_where_there_is_no_glibc(monkeypatch: pytest.M
     taken = b"x" * _BYTES
     assert heap.used_bytes() - before > _BYTES // 2
     assert len(taken) == _BYTES
+
+
+def test_garbage_is_collected_regularly_without_what_was_there_before() -> None:
+    # In a process of its own: nothing takes back what it does.
+    script = """
+import gc, time, weakref
+from pointstore.core.heap import collect_regularly
+
+class Node:
+    pass
+
+def ring():
+    node = Node()
+    node.itself = node
+    return weakref.ref(node)
+
+gc.disable()
+before = len(gc.get_objects())
+collect_regularly(0.01)
+assert len(gc.get_objects()) < before / 10
+garbage = ring()
+until = time.monotonic() + 30
+while garbage() is not None and time.monotonic() < until:
+    time.sleep(0.01)
+assert garbage() is None
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
