@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -141,3 +143,12 @@ def test_bad_import_is_reported(module: str, source: str) -> None:
 )
 def test_good_import_is_not_reported(module: str, source: str) -> None:
     assert violations(source, module) == []
+
+
+@pytest.mark.parametrize("module", ["pointstore.engine.recover", "pointstore.engine.optimize"])
+def test_children_load_what_they_need_only(module: str) -> None:
+    script = f"import sys, pointstore.child, pointstore.app, {module}; print(*sys.modules)"
+    command = [sys.executable, "-c", script]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.split()
+    assert module in loaded
+    assert {"grpc", "typer", "pydantic_settings", "snowballstemmer", "pointstore.wire"} & set(loaded) == set()

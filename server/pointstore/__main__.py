@@ -1,4 +1,4 @@
-"""`python -m pointstore`: the command line for people (cli.py), or that of a process this program starts (child.py)."""
+"""`python -m pointstore`: the commands of people (cli.py), or those of the processes that it starts (child.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def main() -> None:
     """Run the command that the arguments name."""
     if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
         sys.exit(run_child(sys.argv[1:]))
-    # Here, since half of a hundred milliseconds of every child's start would go into it.
+    # Here, because children do without what it imports.
     from pointstore.cli import app
 
     app(prog_name="pointstore")

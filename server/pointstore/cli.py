@@ -60,6 +60,7 @@ def check(
 
     from pointstore.claims import ClaimRefusedError, DataDirClaim
 
+    settings = _load_settings(None, refused=_USAGE)
     configure_logs(role="check", level="error", as_json=as_json)
     try:
         claim = DataDirClaim.hold(directory)
@@ -67,7 +68,7 @@ def check(
         _refuse(str(refusal), _USAGE)
     from pointstore.engine.check import check as check_directory
 
-    report = check_directory(directory, map_size=_load_settings(None).map_size, repair=repair)
+    report = check_directory(directory, map_size=settings.map_size, repair=repair)
     claim.release()
     typer.echo(json.dumps(report.as_json(), indent=2) if as_json else "\n".join(report.lines()))
     raise typer.Exit(0 if report.clean else 1)
@@ -130,16 +131,17 @@ def version() -> None:
     typer.echo(f"pointstore {__version__}")
 
 
-def _load_settings(config: Path | None, **given: object) -> Settings:
-    """Read the settings, or end the program with what is wrong with them."""
+def _load_settings(config: Path | None, *, refused: int = 1, **given: object) -> Settings:
+    """Read the settings, or end the program with what is wrong with them and the status `refused`."""
     try:
         return load_settings(config, **given)
     except FileNotFoundError as error:
-        _refuse(f"there is no configuration file {error}")
+        _refuse(f"there is no configuration file {error}", refused)
     except ValidationError as error:
         _refuse(
             "invalid settings: "
-            + "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            + "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()),
+            refused,
         )
 
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from tests.conftest import Server
 
 
-def check(*arguments: str) -> subprocess.CompletedProcess[str]:
+def check(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command."""
     return subprocess.run(
         [sys.executable, "-m", "pointstore", "check", *arguments],
-        env=server_environment(),
+        env={**server_environment(), **environment},
         capture_output=True,
         text=True,
         timeout=100,
@@ -101,3 +101,6 @@ def test_what_cannot_be_checked_ends_with_2(tmp_path: Path, server: Server) -> N
     assert "is no data directory" in missing.stderr
     assert not (tmp_path / "nothing").exists()
     assert check().returncode == 2
+    unknown = check(str(tmp_path), POINTSTORE__MAP_SIZE_GB="large")
+    assert unknown.returncode == 2
+    assert unknown.stderr.startswith("pointstore: invalid settings: map_size_gb: ")

@@ -369,78 +369,6 @@ SUB_MICROSECOND: dict[int, Json] = {1: {"d": "2024-06-15T00:00:00.0000005Z"}}
 AFTER = must(field("d", "datetime_range { gt { seconds: 1718409600 } }"))
 NANOSECONDS = Table(SUB_MICROSECOND, {AFTER: [1]})
 MICROSECONDS = Table(SUB_MICROSECOND, {AFTER: []}, required=(("d", "Datetime", ""),))
-
-
-def place(lon: Json, lat: Json) -> dict[str, Json]:
-    """Return a payload with a place at `g`."""
-    return {"g": {"lon": lon, "lat": lat}}
-
-
-def box(west: float, north: float, east: float, south: float) -> str:
-    """Return a filter for the places in a box."""
-    corners = f"top_left {{ lon: {west} lat: {north} }} bottom_right {{ lon: {east} lat: {south} }}"
-    return must(field("g", f"geo_bounding_box {{ {corners} }}"))
-
-
-def circle(lon: float, lat: float, radius_m: float) -> str:
-    """Return a filter for the places around another one."""
-    return must(field("g", f"geo_radius {{ center {{ lon: {lon} lat: {lat} }} radius: {radius_m} }}"))
-
-
-def ring(*corners: tuple[float, float]) -> str:
-    """Return the points of a closed line."""
-    return " ".join(f"points {{ lon: {lon} lat: {lat} }}" for lon, lat in (*corners, corners[0]))
-
-
-SQUARE = ring((0, 0), (10, 0), (10, 10), (0, 10))
-HOLE = ring((4, 4), (6, 4), (6, 6), (4, 6))
-STRIP = ring((170, -10), (-170, -10), (-170, 10), (170, 10))
-GEO_INDEXES = (("g", "Geo", ""), ("g", "Geo", "enable_hnsw: false"), ("g", "Keyword", ""))
-GEO = Table(
-    *rows(
-        [
-            place(5, 5),
-            place(0, 0),
-            place(10, 10),
-            place(5, 10),
-            place(5, 0),
-            place(-5, 5),
-            place(179, 0),
-            place(-179, 0.0),
-            place(180, 0),
-            place(-180, 0),
-            {"g": [{"lon": 50, "lat": 50}, {"lon": 2, "lat": 2, "more": 1}]},
-            {"g": {"lon": "5", "lat": 5}},
-            {"g": [5, 5]},
-            {"g": {"lon": 5}},
-            place(4, 5),
-            place(0, 5),
-            {},
-            place(0, 90),
-        ],
-        {
-            box(0, 10, 10, 0): "TFFFFFFFFFTFFFTFFF",
-            box(170, 10, -170, -10): "FFFFFFTTTTFFFFFFFF",
-            box(-180, 90, 180, -90): "TTTTTTTTFFTFFFTTFF",
-            box(0, 0, 10, 10): "FFFFFFFFFFFFFFFFFF",
-            box(5, 10, 5, 0): "FFFFFFFFFFFFFFFFFF",
-            circle(179.5, 0, 200_000): "FFFFFFTTTTFFFFFFFF",
-            circle(5, 5, 0): "FFFFFFFFFFFFFFFFFF",
-            circle(5, 5, -1): "FFFFFFFFFFFFFFFFFF",
-            circle(5, 5, 1): "TFFFFFFFFFFFFFFFFF",
-            circle(5, 5, 30_000_000): "TTTTTTTTTTTFFFTTFT",
-            must(field("g", f"geo_polygon {{ exterior {{ {SQUARE} }} interiors {{ {HOLE} }} }}")): "FFFFFFFFFFTFFFFFFF",
-            must(field("g", f"geo_polygon {{ exterior {{ {SQUARE} }} }}")): "TFFFFFFFFFTFFFTFFF",
-            must(field("g", f"geo_polygon {{ exterior {{ {STRIP} }} }}")): "TTFFTTFFFFTFFFTTFF",
-        },
-    ),
-    indexes=GEO_INDEXES,
-)
-OUT_OF_RANGE: dict[int, Json] = {1: place(5, 5), 2: place(200, 5), 3: place(5, 95)}
-ANYWHERE = circle(0, 0, 30_000_000)
-NUMERIC_PLACES = Table(OUT_OF_RANGE, {ANYWHERE: [1, 2, 3]}, indexes=(("g", "Keyword", ""),))
-LEGAL_PLACES = Table(OUT_OF_RANGE, {ANYWHERE: [1]}, required=(("g", "Geo", ""),))
-
 COUNTS = Table(
     *rows(
         [
@@ -522,48 +450,6 @@ EMPTY_PARTS = Table(
     indexes=(("o[].p", "Integer", ""), ("o[].p", "Keyword", "")),
 )
 
-O_A = field("a", "match { integer: 1 }")
-NESTED_ROWS: dict[int, Json] = {
-    1: {"o": [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]},
-    2: {"o": {"a": 1, "b": "x"}},
-    3: {"o": []},
-    4: {},
-    5: {"o": [1, {"a": 1}]},
-    6: {"o": [[{"a": 1, "b": "x"}]]},
-    7: {"w": {"o": [{"a": 1, "b": "x"}]}},
-    8: {"o": [{}]},
-}
-NESTED = Table(
-    NESTED_ROWS,
-    {
-        must(field("o[].a", "match { integer: 1 }"), field("o[].b", "match { keyword: 'y' }")): [1],
-        nested("o", must(O_A, field("b", "match { keyword: 'x' }"))): [1],
-        nested("o[]", must(O_A, field("b", "match { keyword: 'x' }"))): [1],
-        nested("o", must(O_A, field("b", "match { keyword: 'y' }"))): [],
-        nested("o", must(O_A)): [1, 5],
-        nested("o", must_not(O_A)): [1, 8],
-        must_not(f"nested {{ key: 'o' filter {{ {must(O_A)} }} }}"): [2, 3, 4, 6, 7, 8],
-        nested("o", ""): [1, 5, 8],
-        nested("o", must("is_empty { key: 'b' }")): [5, 8],
-        nested("o[0]", must(field("a", "match { integer: 2 }"))): [],
-        nested("o[0]", must(O_A)): [6],
-        nested("w.o", must(O_A)): [7],
-        nested("o", must("has_id { has_id { num: 1 } }")): [],
-        nested("o", must_not("has_id { has_id { num: 1 } }")): [1, 5, 8],
-        nested("o", must("has_vector { has_vector: '' }")): [],
-        nested("o", must_not("slice { total: 1 }")): [1, 5, 8],
-        nested("w", must("nested { key: 'o' filter {} }")): [],
-        nested("o", must(field("b", "match { prefix: '' }"), field("a", "range { gte: 2 }"))): [1],
-    },
-    indexes=(
-        ("o[].a", "Integer", ""),
-        ("o[].b", "Keyword", ""),
-        ("o", "Keyword", ""),
-        ("o[].a", "Integer", "nested: 'o'"),
-        ("o[].b", "Keyword", "nested: 'o[]'"),
-    ),
-)
-
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 UUIDS: dict[int, Json] = {1: {"u": "abc"}, 2: {"u": "550E8400E29B41D4A716446655440000"}}
 
@@ -601,39 +487,6 @@ UUID_NUMBERS = Table(
     required=(("u", "Uuid", ""),),
 )
 
-WITHOUT_NESTED = {
-    must("is_empty { key: 'o[].p' }"): [3, 4, 5, 7],
-    must(field("o[].p", "is_empty: true")): [3, 4, 5, 7],
-    must(field("o[].p", "is_empty: false")): [1, 2, 6],
-    must("is_null { key: 'o[].p' }"): [5],
-    must(field("o[].p", "is_null: false")): [1, 2, 3, 4, 6, 7],
-    must(field("o[].p", "values_count { lt: 1 }")): [3, 4, 5, 7],
-    must(field("o[].p", "match { integer: 5 }")): [1],
-    must(field("o[].p", "range { gt: 1 }")): [1, 6],
-    nested("o", must("is_empty { key: 'p' }")): [2, 5],
-    nested("o", must(field("p", "match { integer: 5 }"))): [1],
-}
-OPTION: dict[int, Json] = {
-    1: {"o": [{"p": 1}, {"p": 5}]},
-    2: {"o": [{"p": 1}, {"c": "red"}]},
-    3: {"o": []},
-    4: {},
-    5: {"o": [{"p": None}]},
-    6: {"o": [1, {"p": 3}]},
-    7: {"o": [1]},
-}
-PLAIN = Table(OPTION, WITHOUT_NESTED, indexes=(("o[].p", "Integer", ""), ("o[].p", "Keyword", "")))
-PER_ELEMENT = Table(
-    OPTION,
-    WITHOUT_NESTED
-    | {
-        must("is_empty { key: 'o[].p' }"): [2, 5],
-        must(field("o[].p", "is_empty: true")): [2, 5],
-        must(field("o[].p", "is_null: false")): [1, 2, 6],
-    },
-    required=(("o[].p", "Integer", "nested: 'o'"),),
-)
-
 TABLES: dict[str, Table] = {
     **MASTER,
     "clauses": CLAUSES,
@@ -650,15 +503,9 @@ TABLES: dict[str, Table] = {
     "datetimes": DATETIMES,
     "nanoseconds": NANOSECONDS,
     "microseconds": MICROSECONDS,
-    "places": GEO,
-    "places out of range": NUMERIC_PLACES,
-    "legal places": LEGAL_PLACES,
     "counts": COUNTS,
     "emptiness": EMPTINESS,
     "empty parts": EMPTY_PARTS,
-    "nested": NESTED,
     "uuid texts": UUID_TEXTS,
     "uuid numbers": UUID_NUMBERS,
-    "plain index": PLAIN,
-    "index per element": PER_ELEMENT,
 }
