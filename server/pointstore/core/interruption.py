@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from pointstore.core.errors import CallCancelledError, OperationTimeoutError
@@ -58,6 +58,13 @@ class Interruption:
 
     def grow(self, size: int) -> None:
         """Note that the reply grows by so many bytes; a transport may object."""
+
+    def rest(self, seconds: float) -> None:
+        """Sleep; others may go on meanwhile."""
+        sleep(seconds)
+
+    def hasten(self) -> None:
+        """Note that others may wait for what the call does from now on."""
 
     def overdue_s(self) -> float | None:
         """Return for how long the work should have stopped; None when it need not."""
@@ -136,6 +143,28 @@ def grow(size: int) -> None:
     call = _local.call
     if call is not None:
         call.grow(size)
+
+
+def rest(seconds: float) -> None:
+    """Let the call that this thread executes sleep until it looks again for what it waits for.
+
+    Raises:
+        CallCancelledError: its client has gone.
+        OperationTimeoutError: its time is over.
+    """
+    call = _local.call
+    if call is None:
+        sleep(seconds)
+    else:
+        call.check()
+        call.rest(seconds)
+
+
+def hasten() -> None:
+    """Note that others may wait for what the call that this thread executes does from now on."""
+    call = _local.call
+    if call is not None:
+        call.hasten()
 
 
 def checked(items: Iterable[_Item], stride: int = STRIDE) -> Iterator[_Item]:

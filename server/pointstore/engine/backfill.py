@@ -37,6 +37,7 @@ _LOOK_S = 0.02
 
 def fill(store: CollectionStore, number: int) -> None:
     """Bring an index up to date and mark it as ready; nothing happens when it is so already, or dropped meanwhile."""
+    interruption.hasten()
     after: int | None = -1
     while after is not None:
         # Whoever comes next continues it.
@@ -98,11 +99,10 @@ def wait_ready(store: CollectionStore, number: int) -> bool:
     """Wait a while for an index that another thread or process fills; tell whether it is ready."""
     deadline = time.monotonic() + _WAIT_S
     while time.monotonic() < deadline:
-        interruption.check()
         with store.read() as txn:
             if _unready(store, txn, number) is None:
                 return True
-        time.sleep(_LOOK_S)
+        interruption.rest(_LOOK_S)
     return False
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pointstore.core import interruption
 from pointstore.core.errors import BadRequestError
 from pointstore.core.fields import FieldIndex, FieldType
 from pointstore.core.query import RankQuery
@@ -76,7 +77,7 @@ def _scores(  # noqa: PLR0913  what scores are made of
         return scores
     lengths = np.bincount(postings.documents, weights=postings.times, minlength=scores.size).astype(np.int64)
     mean = float(lengths[in_corpus].mean())
-    for token in dict.fromkeys(analyzer_of(index.schema.effective).ranking(text)):
+    for token in interruption.checked(dict.fromkeys(analyzer_of(index.schema.effective).ranking(text)), 1):
         code = view.store.fields.code(view.txn, index.number, token.encode())
         if code is None:
             continue

@@ -100,6 +100,7 @@ class Writer:
             CallCancelledError: the client went before its turn came.
             OperationTimeoutError: the call's deadline passed before its turn came.
         """
+        interruption.hasten()
         request = _Request(updates, wait, interruption.current())
         with self._queue_lock:
             if len(self._queue) >= QUEUE_MAX:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
+from pointstore.core import interruption
 from pointstore.core.errors import ConversionError, MessageTooLargeError
 
 _MAGIC: Final = b"\x1f\x8b"
@@ -50,6 +51,7 @@ def unpack(body: bytes, size: int) -> bytes:
     rest = body
     try:
         while rest and not stream.eof:
+            interruption.check()
             unpacked += stream.decompress(rest, min(_PIECE_BYTES, size - len(unpacked) + 1))
             if len(unpacked) > size:
                 raise _damaged()

@@ -60,12 +60,21 @@ class Arrival:
     line: Line
     began: float = field(default_factory=monotonic)
     refused: bool = False
+    _over: bool = False
+    _deciding: threading.Lock = field(default_factory=threading.Lock)
 
     def refuse(self, code: grpc.StatusCode, text: str) -> None:
-        """End the call; its thread is free at once."""
-        if not self.refused:
-            self.refused = True
-            refuse(self.event, code, text)
+        """End the call, unless its body has come meanwhile; its thread is free at once."""
+        with self._deciding:
+            if not (self.refused or self._over):
+                self.refused = True
+                refuse(self.event, code, text)
+
+    def end(self) -> bool:
+        """Note that the body has come, or will not; tell whether the call may go on."""
+        with self._deciding:
+            self._over = True
+            return not self.refused
 
 
 @dataclass(slots=True, eq=False)
@@ -108,9 +117,13 @@ class Transfers:
         """Note that the calling thread begins to wait for a body."""
         self._arriving[get_ident()] = Arrival(event, line)
 
-    def arrived(self) -> None:
-        """Note that the calling thread has its body, or will not get it."""
-        self._arriving.pop(get_ident(), None)
+    def arrived(self) -> bool:
+        """Note that the calling thread has its body, or will not get it; tell whether its call may go on.
+
+        A refused one must not, though its body has come after all: its client is told that nothing was done.
+        """
+        arrival = self._arriving.pop(get_ident(), None)
+        return arrival is None or arrival.end()
 
     def leaving(self, call: Cancellable) -> Departure:
         """Note that a large reply begins to leave."""

@@ -5,12 +5,14 @@ Calls pass admission (wire/admission.py) and run on a pool of threads for reads 
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Final
 
 import grpc
 
+from pointstore.core.turns import Turns
 from pointstore.wire.admission import Admission, Credits
 from pointstore.wire.call_pool import CallPool, CallTable
 from pointstore.wire.service import is_write
@@ -60,7 +62,8 @@ class Transport:
             held=lambda: budget_credits.held,
             starved=lambda: budget_credits.waiting > 0,
         )
-        admission = Admission(budget_credits, self._transfers, settings.max_message_bytes)
+        turns = Turns(len(os.sched_getaffinity(0)))
+        admission = Admission(budget_credits, turns, self._transfers, settings.max_message_bytes)
         # Writes have threads of their own: reads, which are small and short, are not to wait behind uploads.
         self._pools = {
             writes: CallPool(
