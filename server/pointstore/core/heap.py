@@ -59,10 +59,11 @@ def share_arenas() -> None:
 
 
 def collect_regularly(every_s: float) -> None:
-    """Collect garbage from now on, whole, in a thread; to be called when all that stays for good is there.
+    """Collect garbage from now on, whole, in a thread, and give free pages back; to be called when what stays is there.
 
     Whole collections empty the interpreter's lists of freed tuples, up to 2,000 of each of 20 sizes. Left to itself it
-    makes one in minutes or hours. What is there now is left out of all of them, which makes them short.
+    makes one in minutes or hours. What is there now is left out of all of them, which makes them short. Free pages in
+    the middle of the heap stay with the process otherwise: what its busiest moment needed.
 
     Args:
         every_s: seconds between two.
@@ -74,8 +75,14 @@ def collect_regularly(every_s: float) -> None:
         while True:
             time.sleep(every_s)
             gc.collect()
+            _trim()
 
     threading.Thread(target=collect, name="garbage", daemon=True).start()
+
+
+def _trim() -> None:
+    if _mallinfo2 is not None:
+        _libc.malloc_trim(0)
 
 
 class Surplus:
@@ -95,7 +102,7 @@ class Surplus:
         if _mallinfo2 is None or surplus <= self._least + self._bound:
             self._least = min(self._least, surplus)
             return False
-        _libc.malloc_trim(0)
+        _trim()
         self._least = self._now()
         return True
 
