@@ -27,7 +27,9 @@ from pointstore.core.vector import Dense, Multi, NamedVectors, Sparse, Vector
 from pointstore.engine.engine import Engine
 from pointstore.index import slots as slot_sets
 from pointstore.storage.meta import advanced
+from pointstore.storage.pages import DATA_FILE, PageFile, unpack_tree
 from pointstore.storage.segments import SegmentMeta, remove_segment, write_segment
+from pointstore.storage.survey import newest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 MAP_SIZE = 64 << 20
 EVERYTHING = Selectors(ALL_PAYLOAD, VectorSelector(enable=True))
 PAYLOAD_ONLY = Selectors(ALL_PAYLOAD, NO_VECTORS)
+_PAGE_FLAGS = 10
 
 Point = tuple[int | str, Mapping[str, Vector], Mapping[str, "Json"]]
 """Id, vectors by name, payload."""
@@ -208,3 +211,14 @@ def config_of_every_kind() -> CollectionConfig:
 def in_spaces(config: CollectionConfig, **spaces: VectorParams) -> CollectionConfig:
     """Return the configuration with more dense spaces."""
     return replace(config, vectors={**config.vectors, **spaces}, single_vector=False)
+
+
+def spoil_root(environment: Path, database: str) -> None:
+    """Make the root page of a database one of no kind, which LMDB notices."""
+    file = PageFile(environment)
+    trees = {node.key: node.value for node in file.leaf_nodes(file.page(newest(file).main.root, leaf=True))}
+    place = unpack_tree(trees[database.encode()]).root * file.page_size
+    file.close()
+    with (environment / DATA_FILE).open("r+b") as data:
+        data.seek(place + _PAGE_FLAGS)
+        data.write(b"\0\0")

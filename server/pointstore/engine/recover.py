@@ -25,6 +25,7 @@ from pointstore.core.failpoint import visit
 from pointstore.engine.progress import Progress, ignore
 from pointstore.storage.catalog import Catalog
 from pointstore.storage.collection import CollectionStore
+from pointstore.storage.faults import translated
 from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
 from pointstore.storage.migration import migrate_catalog, migrate_collection
 from pointstore.storage.pages import DATA_FILE
@@ -82,16 +83,22 @@ def recover(  # noqa: PLR0913  settings
         try:
             progress.begin(uid, root / uid)
             _recover_collection(name, root / uid, map_size, deadline)
-        except (StorageError, InsufficientStorageError) as error:
+        except (StorageError, InsufficientStorageError, OSError) as error:
             _log.error("collection is quarantined", collection=name, directory=uid, reason=str(error))
             quarantine(root / uid, str(error))
     progress.end()
 
 
 def quarantine(path: Path, reason: str) -> None:
-    """Mark a collection as not to be used."""
-    path.mkdir(exist_ok=True)
-    (path / QUARANTINE).touch()
+    """Mark a collection as not to be used.
+
+    Raises:
+        StorageError: the disk refuses.
+        InsufficientStorageError: not even an empty file finds room.
+    """
+    with translated(path):
+        path.mkdir(exist_ok=True)
+        (path / QUARANTINE).touch()
     # The mark itself is what counts; its text finds no room on a full disk.
     with suppress(OSError):
         (path / QUARANTINE).write_text(reason, encoding="utf-8")

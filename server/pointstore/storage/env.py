@@ -13,15 +13,22 @@ dropped.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from math import inf
 from pathlib import Path
+from types import TracebackType
 from typing import NewType, Protocol, cast
 
 import lmdb
 
-from pointstore.core.errors import InsufficientStorageError, PointstoreError, ReadOnlyError, StorageError
+from pointstore.core.errors import (
+    CorruptionError,
+    InsufficientStorageError,
+    PointstoreError,
+    ReadOnlyError,
+    StorageError,
+)
 from pointstore.storage.faults import NO_SPACE_TEXT, fault, is_full, translated
 from pointstore.storage.layout import INTERRUPTED
 from pointstore.storage.poison import MARKS
@@ -76,6 +83,15 @@ _AHEAD_SHARE = 16
 _AHEAD_BYTES_MIN = 1 << 16
 _AHEAD_BYTES_MAX = 1 << 24
 """More is taken at once, one part in so many of the file, so that not every transaction has to."""
+_DAMAGE = (
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.BadTxnError,
+    lmdb.CursorFullError,
+    lmdb.PageFullError,
+    lmdb.InvalidError,
+)
+"""What LMDB says of pages that cannot be; of a transaction that has met one it says that it is bad."""
 
 
 class Environment:
@@ -160,10 +176,11 @@ class Environment:
         """Begin a read transaction: one consistent state for as long as it is open.
 
         Raises:
+            CorruptionError: LMDB met a damaged page, here or inside the block.
             ReadOnlyError: not even reading is possible any more, in this process.
         """
         try:
-            return cast("AbstractContextManager[Txn]", self._env.begin(buffers=False))
+            return _Reading(self._env.begin(buffers=False), self._failure)
         except lmdb.Error as error:
             raise self._failure(error) from error
 
@@ -173,6 +190,7 @@ class Environment:
 
         Raises:
             InsufficientStorageError: disk or map full; rolled back.
+            CorruptionError: LMDB met a damaged page; rolled back.
             ReadOnlyError: an I/O error, now or earlier, in this process or another of the server.
         """
         self._check_marks()
@@ -238,7 +256,7 @@ class Environment:
 
     def _failure(self, error: lmdb.Error) -> PointstoreError:
         """Return the error of ours for one of LMDB, and mark what has to be marked."""
-        failure = fault(error, self.path)
+        failure = CorruptionError(f"{self.path}: {error}") if isinstance(error, _DAMAGE) else fault(error, self.path)
         if self._is_broken():
             # It could not write the page that makes a commit: the one error after which it does not even read.
             MARKS.broken.set()
@@ -288,6 +306,26 @@ class Environment:
     def close(self) -> None:
         """Close; no transaction may be open in any thread."""
         self._env.close()
+
+
+class _Reading:
+    """A read transaction as a context, with errors of ours. A class: a generator would cost every request 2 us more."""
+
+    __slots__ = ("_failure", "_txn")
+
+    def __init__(self, txn: lmdb.Transaction, failure: Callable[[lmdb.Error], PointstoreError]) -> None:
+        self._txn = txn
+        self._failure = failure
+
+    def __enter__(self) -> Txn:
+        return cast("Txn", self._txn.__enter__())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._txn.__exit__(kind, error, trace)
+        if isinstance(error, lmdb.Error):
+            raise self._failure(error) from error
 
 
 def _is_allocated(path: Path, size: int) -> bool:

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pointstore.core.errors import CorruptionError, StorageError
+from pointstore.engine import recover as recover_module
 from pointstore.engine.recover import recover
 from pointstore.storage.layout import QUARANTINE
-from pointstore.storage.segments import ROWS_FILE, SLOTS_FILE
-from tests.building import MAP_SIZE, contents, dense, running_engine, seal, upsert, vector_config, write
+from pointstore.storage.segments import ROWS_FILE, SLOTS_FILE, repair_segment
+from tests.building import MAP_SIZE, contents, dense, running_engine, seal, spoil_root, upsert, vector_config, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pointstore.storage.segments import SegmentMeta
 
-def _recover(data_dir: Path) -> None:
-    recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+
+def _recover(data_dir: Path, check_s: float = 10.0) -> None:
+    recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, check_s=check_s)
 
 
 @pytest.fixture
@@ -129,6 +132,31 @@ def test_a_damaged_store_quarantines(data_dir: Path) -> None:
     _recover(data_dir)
     with running_engine(data_dir) as engine:
         assert engine.collection_names() == ["good"]
+
+
+def test_damage_that_lmdb_alone_meets_quarantines(data_dir: Path) -> None:
+    spoil_root(_segment(data_dir, "bad").parent.parent / "store", "meta")
+    _recover(data_dir, check_s=0.0)
+    with running_engine(data_dir) as engine:
+        assert len(contents(engine.collection("good"))) == 21
+        with pytest.raises(CorruptionError, match=r"collection bad is quarantined: .*MDB_CORRUPTED"):
+            engine.collection("bad")
+
+
+def test_a_segment_that_the_disk_does_not_give_quarantines(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = _segment(data_dir, "bad").name
+
+    def repair(root: Path, meta: SegmentMeta) -> bool:
+        if meta.uid == lost:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return repair_segment(root, meta)
+
+    monkeypatch.setattr(recover_module, "repair_segment", repair)
+    _recover(data_dir)
+    with running_engine(data_dir) as engine:
+        assert len(contents(engine.collection("good"))) == 21
+        with pytest.raises(CorruptionError, match=r"collection bad is quarantined: .*Input/output error"):
+            engine.collection("bad")
 
 
 def test_a_lost_directory_quarantines_and_can_be_dropped(data_dir: Path) -> None:

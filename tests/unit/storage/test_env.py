@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import lmdb
 import pytest
 
-from pointstore.core.errors import InsufficientStorageError, ReadOnlyError, StorageError
+from pointstore.core.errors import CorruptionError, InsufficientStorageError, ReadOnlyError, StorageError
 from pointstore.storage import env as env_module
 from pointstore.storage.env import Environment, sync_directory
 from pointstore.storage.layout import INTERRUPTED
 from pointstore.storage.poison import MARKS
+from tests.building import spoil_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,6 +200,21 @@ def test_other_failures_are_storage_errors(environment: Environment) -> None:
     with pytest.raises(StorageError, match="MDB_BAD_VALSIZE"):
         _put(environment, bytes(600), b"")
     _put(environment, b"k", b"v")
+
+
+def test_a_damaged_page_is_corruption_for_who_reads_and_who_writes(tmp_path: Path) -> None:
+    first = Environment(tmp_path / "env", _MAP_SIZE, ("one", "two"))
+    _put(first, b"k", b"v")
+    first.close()
+    spoil_root(tmp_path / "env", "one")
+    damaged = Environment(tmp_path / "env", _MAP_SIZE, ("one", "two"))
+    with pytest.raises(CorruptionError, match="MDB_CORRUPTED"):
+        _get(damaged, b"k")
+    with pytest.raises(CorruptionError, match="MDB_CORRUPTED"):
+        _put(damaged, b"k", b"w")
+    with damaged.read() as txn:
+        assert txn.get(b"k", db=damaged.database("two")) is None
+    damaged.close()
 
 
 def test_no_space_for_a_new_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
