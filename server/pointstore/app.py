@@ -40,6 +40,7 @@ def run_recovery(settings: Settings, *, after: str | None) -> None:
         StorageError: the data directory cannot be used; the text says why.
 
     """
+    from pointstore.engine.progress import Progress, inherited_note
     from pointstore.engine.recover import recover
     from pointstore.engine.snapshots import remove_leftovers
 
@@ -49,8 +50,7 @@ def run_recovery(settings: Settings, *, after: str | None) -> None:
         map_size=settings.map_size,
         catalog_map_size=settings.catalog_map_size,
         check_s=settings.start_check_s,
-        after=after,
-        limit=signal.alarm,
+        progress=Progress(inherited_note(), after, signal.alarm),
     )
 
 
@@ -65,6 +65,7 @@ def run_recheck(settings: Settings, *, after: str | None) -> int:
         StorageError: the catalog cannot be used; the text says why.
 
     """
+    from pointstore.engine.progress import Progress, inherited_note
     from pointstore.engine.recheck import recheck
 
     _lower_priority()
@@ -72,8 +73,7 @@ def run_recheck(settings: Settings, *, after: str | None) -> int:
         settings.data_dir,
         map_size=settings.map_size,
         catalog_map_size=settings.catalog_map_size,
-        after=after,
-        limit=signal.alarm,
+        progress=Progress(inherited_note(), after, signal.alarm),
     )
     return DAMAGE_FOUND if found else 0
 

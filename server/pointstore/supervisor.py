@@ -97,7 +97,8 @@ class Supervisor:
         policy: RestartPolicy = RestartPolicy(),
     ) -> None:
         """Prepare a server; `command` is the program that runs the children, before their arguments."""
-        from pointstore.storage.poison import VARIABLE, create_page
+        from pointstore.engine import progress
+        from pointstore.storage import poison
 
         self._settings = settings
         self._command = tuple(command)
@@ -113,7 +114,10 @@ class Supervisor:
         # Children load their code while recovery runs, and open the data directory when this pipe ends.
         self._gate_fd, self._gate_write_fd = os.pipe()
         # Outlives every child: what one of them marks, its successor sees.
-        self._poison_fd, self._poison_variable = create_page(), VARIABLE
+        self._poison_fd = poison.create_page()
+        # What a check is at; and how long the note was when the last one ended.
+        self._note_fd, self._noted = progress.create_note(), 0
+        self._shared = {poison.VARIABLE: str(self._poison_fd), progress.VARIABLE: str(self._note_fd)}
         self._data_dir_claim: DataDirClaim | None = None
 
     def run(self) -> int:
@@ -165,8 +169,8 @@ class Supervisor:
         for child in (recovery, *self._workers, self._optimizer):
             self._spawn(child)
         status = self._end_of(recovery)
-        while _is_damage(status):
-            # It has noted what it was at, and goes on without that.
+        while self._died_of_a_step(status):
+            # The next one goes on without that.
             _log.error("recovery died, probably of damaged data; trying again", ended_with=_describe(status))
             recovery = _Child("recover", ("recover", "--after", _describe(status)))
             self._spawn(recovery)
@@ -225,6 +229,8 @@ class Supervisor:
             raise _GaveUpError(message)
         if _is_damage(status) and self._recheck.process is None:
             self._recheck.arguments = ("recheck",)
+            self._noted = 0
+            os.truncate(self._note_fd, 0)
             self._spawn(self._recheck)
         delay_s = self._policy.delay_s(deaths)
         child.restart_at = now + delay_s
@@ -236,7 +242,7 @@ class Supervisor:
         if status is None:
             return
         self._bury(self._recheck)
-        if _is_damage(status):
+        if self._died_of_a_step(status):
             self._recheck.arguments = ("recheck", "--after", _describe(status))
             self._spawn(self._recheck)
         elif status == DAMAGE_FOUND:
@@ -245,6 +251,14 @@ class Supervisor:
                 child.deaths.clear()
         elif status:
             _log.error("the search for damage failed", ended_with=_describe(status))
+
+    def _died_of_a_step(self, status: int) -> bool:
+        """Tell whether a check ended as damage ends it, with one step more in the note than when the last one died.
+
+        So there are no more restarts than steps, whatever else it dies of.
+        """
+        noted, self._noted = self._noted, os.fstat(self._note_fd).st_size
+        return _is_damage(status) and self._noted > noted
 
     def _became_ready(self, child: _Child) -> bool:
         """Return True once, when the process has reported that it is ready."""
@@ -269,7 +283,7 @@ class Supervisor:
         """Start a new interpreter for the child."""
         ready_fd, ready_write_fd = os.pipe()
         assert self._data_dir_claim is not None
-        inherited = (ready_write_fd, self._control_fd, self._gate_fd, self._poison_fd, self._data_dir_claim.fd)
+        shared = (self._control_fd, self._gate_fd, self._poison_fd, self._note_fd, self._data_dir_claim.fd)
         arguments = [*self._command, *child.arguments]
         arguments += ["--ready-fd", str(ready_write_fd), "--control-fd", str(self._control_fd)]
         arguments += ["--gate-fd", str(self._gate_fd)]
@@ -277,7 +291,7 @@ class Supervisor:
             child.process = subprocess.Popen(  # noqa: S603  our own program
                 arguments,
                 env=self._environment(child),
-                pass_fds=inherited,
+                pass_fds=(ready_write_fd, *shared),
                 stdin=subprocess.DEVNULL,
                 # A group of its own: Ctrl-C reaches the supervisor alone, which drains the others in order.
                 process_group=0,
@@ -294,7 +308,7 @@ class Supervisor:
         return {
             **os.environ,
             SETTINGS_VARIABLE: self._settings.model_dump_json(),
-            self._poison_variable: str(self._poison_fd),
+            **self._shared,
             "OMP_NUM_THREADS": str(len(usable_cores()) if builds else 1),
             "OPENBLAS_NUM_THREADS": str(len(usable_cores()) if builds else 1),
             # glibc's caches of freed pieces, one a thread, fill for hours in a worker's 70 threads (ADR 12).

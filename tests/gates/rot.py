@@ -5,8 +5,10 @@ The functions that open the directory run in processes that may die of it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -38,6 +40,7 @@ from pointstore.core.schema import (
 from pointstore.core.space import space_of
 from pointstore.core.update import CreateField, DeletePoints
 from pointstore.engine import recheck, recover
+from pointstore.engine.progress import Progress
 from pointstore.engine.strict import Searches
 from pointstore.index.dense import IndexBuilder, Kind
 from pointstore.storage import keys, segments
@@ -144,12 +147,25 @@ def _seal_with_index(collection: Collection) -> None:
 
 def start(data_dir: Path, after: str | None) -> None:
     """Do what a start does before it serves."""
-    recover.recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, after=after)
+    with _progress(data_dir, after) as progress:
+        recover.recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, progress=progress)
 
 
 def look_again(data_dir: Path, after: str | None) -> list[str]:
     """Do what a server does after one of its processes died."""
-    return recheck.recheck(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, after=after)
+    with _progress(data_dir, after) as progress:
+        return recheck.recheck(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, progress=progress)
+
+
+@contextlib.contextmanager
+def _progress(data_dir: Path, after: str | None) -> Iterator[Progress]:
+    """Keep the note beside the data, since nobody inherits one here."""
+    first = os.O_TRUNC if after is None else 0
+    note = os.open(data_dir.with_name(f"{data_dir.name}.note"), os.O_RDWR | os.O_CREAT | first, 0o644)
+    try:
+        yield Progress(note, after)
+    finally:
+        os.close(note)
 
 
 def answers(data_dir: Path) -> Answers:

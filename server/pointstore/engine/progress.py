@@ -1,17 +1,36 @@
-"""What a check is at, noted where it survives the process: damage that kills a checker is found by its death."""
+"""What a check is at, noted where it survives the process: damage that kills a checker is found by its death.
+
+The note is a file of memory that the supervisor makes and its children inherit, like the marks of I/O errors, so a full
+disk has room for it. It has a line for each step that was begun, one with the cause for each step that ended a process,
+and an empty one when all of them are done.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from pointstore.core.errors import CorruptionError, StorageError
-from pointstore.storage.layout import CHECKING
+
+VARIABLE: Final = "POINTSTORE_CHECKING_FD"
+"""Environment variable with the descriptor of the note that a child inherits."""
 
 STEP_S = 120
-"""Seconds that a step may take anyway; damage that keeps a process busy for ever ends with them."""
+"""Seconds of processor time that a step may take anyway; damage that keeps a process busy for ever ends with them."""
 _BYTES_A_SECOND = 20 << 20
+
+
+def create_note() -> int:
+    """Return the descriptor of an empty note."""
+    return os.memfd_create("pointstore-checking", os.MFD_CLOEXEC)
+
+
+def inherited_note() -> int:
+    """Return the descriptor of the note that the supervisor keeps."""
+    return int(os.environ[VARIABLE])
 
 
 def ignore(_seconds: int) -> None:
@@ -22,41 +41,56 @@ class Progress:
     """The steps of one process.
 
     Args:
-        data_dir: holds the note.
-        after: what ended the process before, None when there was none or it ended well.
-        limit: is told the seconds that the next step may take, 0 at the end.
+        note: of the processes that died of the same check, empty when there was none; None when nobody is to see it.
+        after: what ended the process before, None when this is the first one.
+        limit: is told the seconds of processor time that the next step may take, 0 at the end.
 
     Raises:
         StorageError: a process before was ended, but by nothing that it had begun.
     """
 
-    def __init__(self, data_dir: Path, after: str | None, limit: Callable[[int], object]) -> None:
-        self._note = data_dir / CHECKING
+    def __init__(
+        self, note: int | None = None, after: str | None = None, limit: Callable[[int], object] = ignore
+    ) -> None:
+        self._note = note
         self._limit = limit
-        self._after = after
-        self._fatal: str | None = None
+        lines = [] if note is None else os.pread(note, os.fstat(note).st_size, 0).decode().splitlines()
+        self._fatal = dict(line.split(" ", 1) for line in lines if " " in line)
         if after is not None:
-            if not self._note.exists():
-                msg = f"the check of {data_dir} ended with {after} outside of any collection"
+            step = lines[-1] if lines else ""
+            if not step or " " in step:
+                msg = f"the check ended with {after} outside of any collection"
                 raise StorageError(msg)
-            self._fatal = self._note.read_text(encoding="utf-8")
+            self._fatal[step] = after
+            self._write(f"{step} {after}")
 
     def begin(self, step: str, directory: Path) -> None:
         """Note the next step, the check of a directory.
 
         Raises:
-            CorruptionError: this step ended the process before.
+            CorruptionError: this step ended a process before.
         """
-        if step == self._fatal:
-            msg = f"checking {directory} ended the process with {self._after}"
+        if step in self._fatal:
+            msg = f"checking {directory} ended the process with {self._fatal[step]}"
             raise CorruptionError(msg)
-        # On a full disk the check goes on without its note: a server must be able to start there.
-        with suppress(OSError):
-            self._note.write_text(step, encoding="utf-8")
-        size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-        self._limit(STEP_S + size // _BYTES_A_SECOND)
+        self._write(step)
+        self._limit(STEP_S + _bytes_in(directory) // _BYTES_A_SECOND)
 
     def end(self) -> None:
-        """Forget the last step."""
+        """Note that the last step is done."""
         self._limit(0)
-        self._note.unlink(missing_ok=True)
+        self._write("")
+
+    def _write(self, line: str) -> None:
+        if self._note is not None:
+            os.pwrite(self._note, f"{line}\n".encode(), os.fstat(self._note).st_size)
+
+
+def _bytes_in(directory: Path) -> int:
+    size = 0
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            # Others remove segments meanwhile.
+            with suppress(FileNotFoundError):
+                size += Path(parent, name).stat().st_size
+    return size

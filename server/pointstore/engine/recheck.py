@@ -7,13 +7,12 @@ itself has noted what it was at.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from pointstore.core.errors import CorruptionError, StorageError
-from pointstore.engine.progress import Progress, ignore
+from pointstore.engine.progress import Progress
 from pointstore.engine.recover import quarantine
 from pointstore.storage.catalog import Catalog
 from pointstore.storage.collection import CollectionStore
@@ -31,8 +30,7 @@ def recheck(
     *,
     map_size: int,
     catalog_map_size: int,
-    after: str | None = None,
-    limit: Callable[[int], object] = ignore,
+    progress: Progress | None = None,
 ) -> list[str]:
     """Verify every collection of a data directory that is in use; return the names of those that are damaged.
 
@@ -40,14 +38,13 @@ def recheck(
         data_dir: a server runs on it.
         map_size: bound of one collection's store in bytes.
         catalog_map_size: bound of the catalog in bytes.
-        after: what ended the process that looked before, if it died of that.
-        limit: is told the seconds that the next step may take.
+        progress: knows what processes that looked before have died of, which is quarantined.
 
     Raises:
         StorageError: the catalog cannot be used.
     """
     root = data_dir / COLLECTIONS
-    progress = Progress(data_dir, after, limit)
+    progress = progress or Progress()
     progress.begin(CATALOG, data_dir / CATALOG)
     catalog = Catalog(data_dir / CATALOG, catalog_map_size)
     damaged: list[str] = []

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +21,7 @@ import structlog
 
 from pointstore.core.errors import CorruptionError, InsufficientStorageError, StorageError
 from pointstore.core.failpoint import visit
-from pointstore.engine.progress import Progress, ignore
+from pointstore.engine.progress import Progress
 from pointstore.storage.catalog import Catalog
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.faults import translated
@@ -39,14 +38,13 @@ CHECK_S = 1.0
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def recover(  # noqa: PLR0913  settings
+def recover(
     data_dir: Path,
     *,
     map_size: int,
     catalog_map_size: int,
     check_s: float = CHECK_S,
-    after: str | None = None,
-    limit: Callable[[int], object] = ignore,
+    progress: Progress | None = None,
 ) -> None:
     """Prepare a data directory that no other process uses.
 
@@ -55,15 +53,14 @@ def recover(  # noqa: PLR0913  settings
         map_size: bound of one collection's store in bytes.
         catalog_map_size: bound of the catalog in bytes.
         check_s: seconds for the verification of all stores together.
-        after: what ended the process that tried before, if it died of that: what it was at is quarantined.
-        limit: is told the seconds that the next step may take; `signal.alarm` in a process of its own.
+        progress: knows what processes that tried before have died of, which is quarantined.
 
     Raises:
         StorageError: the catalog cannot be used.
     """
     MARKS.clear()
     root = data_dir / COLLECTIONS
-    progress = Progress(data_dir, after, limit)
+    progress = progress or Progress()
     root.mkdir(parents=True, exist_ok=True)
     collections = _names(data_dir / CATALOG, root, catalog_map_size, progress)
     visit("recovery.begun")
@@ -71,13 +68,10 @@ def recover(  # noqa: PLR0913  settings
         if directory.name not in collections.values():
             _log.warning("removing a directory that no collection owns", directory=directory.name)
             shutil.rmtree(directory)
-        elif after is None:
+        else:
             (directory / QUARANTINE).unlink(missing_ok=True)
     until = time.monotonic() + check_s
     for place, (name, uid) in enumerate(collections.items()):
-        if (root / uid / QUARANTINE).exists():
-            # Found damaged by the process that died of another one.
-            continue
         now = time.monotonic()
         deadline = now + max(0.0, until - now) / (len(collections) - place)
         try:

@@ -6,7 +6,6 @@
 <environment>/INTERRUPTED                the last commit failed at its meta page; the one before it is the newest
 <data_dir>/captures/<random>/            a snapshot in the making: copied stores, linked segments
 <data_dir>/restores/<random>/            a snapshot that is being unpacked, before it becomes collections
-<data_dir>/CHECKING                      what a check is at: the catalog, or the uid of a collection
 """
 
 from __future__ import annotations
@@ -17,6 +16,5 @@ CATALOG: Final = "catalog"
 COLLECTIONS: Final = "collections"
 QUARANTINE: Final = "QUARANTINE"
 INTERRUPTED: Final = "INTERRUPTED"
-CHECKING: Final = "CHECKING"
 CAPTURES: Final = "captures"
 RESTORES: Final = "restores"

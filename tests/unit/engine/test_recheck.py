@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pointstore.core.errors import QuarantinedError, StorageError
 from pointstore.engine.apart import Apart
-from pointstore.engine.progress import Progress, ignore
+from pointstore.engine.progress import Progress, create_note
 from pointstore.engine.recheck import recheck
 from pointstore.engine.recover import recover
-from pointstore.storage.layout import CHECKING, QUARANTINE
+from pointstore.storage.layout import QUARANTINE
 from tests.building import MAP_SIZE, contents, dense, running_engine, seal, upsert, vector_config, write
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pointstore.engine.engine import Engine
@@ -35,12 +37,20 @@ def _directory(engine: Engine, name: str) -> Path:
     return engine.collection(name).segments_dir.parent
 
 
-def _recheck(data_dir: Path, after: str | None = None) -> list[str]:
-    return recheck(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, after=after)
+def _recheck(data_dir: Path, progress: Progress | None = None) -> list[str]:
+    return recheck(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, progress=progress)
 
 
-def _recover(data_dir: Path, after: str | None = None, check_s: float = 10.0) -> None:
-    recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, after=after, check_s=check_s)
+def _recover(data_dir: Path, progress: Progress | None = None, check_s: float = 10.0) -> None:
+    recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, progress=progress, check_s=check_s)
+
+
+@pytest.fixture
+def note() -> Iterator[int]:
+    """Return an empty note of what checks are at."""
+    descriptor = create_note()
+    yield descriptor
+    os.close(descriptor)
 
 
 def _flip_text(store: Path) -> None:
@@ -60,7 +70,6 @@ def _damage(data_dir: Path, name: str) -> Path:
 
 def test_nothing_is_found_in_what_is_whole(data_dir: Path) -> None:
     assert _recheck(data_dir) == []
-    assert not (data_dir / CHECKING).exists()
 
 
 def test_processes_let_go_of_what_is_found(data_dir: Path) -> None:
@@ -78,37 +87,48 @@ def test_processes_let_go_of_what_is_found(data_dir: Path) -> None:
         assert len(contents(engine.collection("good"))) == 20
 
 
-def test_what_ended_the_search_is_quarantined(data_dir: Path) -> None:
+def test_what_ended_the_search_is_quarantined(data_dir: Path, note: int) -> None:
     with running_engine(data_dir) as engine:
         directory = _directory(engine, "bad")
-    Progress(data_dir, None, ignore).begin(directory.name, directory)
-    assert _recheck(data_dir, after="SIGBUS") == ["bad"]
+    Progress(note).begin(directory.name, directory)
+    assert _recheck(data_dir, Progress(note, "SIGBUS")) == ["bad"]
     assert (directory / QUARANTINE).read_text() == f"checking {directory} ended the process with SIGBUS"
     # Only as long as nobody starts anew.
     _recover(data_dir)
     assert not (directory / QUARANTINE).exists()
 
 
-def test_what_ended_recovery_is_quarantined_and_stays_so_in_the_next_attempts(data_dir: Path) -> None:
+def test_what_ended_recovery_is_quarantined_and_stays_so_in_the_next_attempts(data_dir: Path, note: int) -> None:
     with running_engine(data_dir) as engine:
         bad, good = _directory(engine, "bad"), _directory(engine, "good")
-    for directory in (bad, good):
-        Progress(data_dir, None, ignore).begin(directory.name, directory)
-        _recover(data_dir, after="SIGALRM")
-        assert (directory / QUARANTINE).read_text().endswith("ended the process with SIGALRM")
-    assert (bad / QUARANTINE).exists()
+    Progress(note).begin(bad.name, bad)
+    # The second process dies, too, and of another one.
+    Progress(note, "SIGBUS").begin(good.name, good)
+    _recover(data_dir, Progress(note, "SIGABRT"))
+    assert (bad / QUARANTINE).read_text().endswith("ended the process with SIGBUS")
+    assert (good / QUARANTINE).read_text().endswith("ended the process with SIGABRT")
     _recover(data_dir)
     with running_engine(data_dir) as engine:
         assert len(contents(engine.collection("bad"))) == 20
 
 
-def test_a_catalog_that_ends_recovery_stops_the_start(data_dir: Path) -> None:
-    Progress(data_dir, None, ignore).begin("catalog", data_dir / "catalog")
+def test_a_catalog_that_ends_recovery_stops_the_start(data_dir: Path, note: int) -> None:
+    Progress(note).begin("catalog", data_dir / "catalog")
     with pytest.raises(StorageError, match="catalog ended the process with SIGBUS"):
-        _recover(data_dir, after="SIGBUS")
-    (data_dir / CHECKING).unlink()
+        _recover(data_dir, Progress(note, "SIGBUS"))
+
+
+def test_a_death_outside_of_any_step_stops_the_start(data_dir: Path, note: int) -> None:
     with pytest.raises(StorageError, match="ended with SIGBUS outside of any collection"):
-        _recover(data_dir, after="SIGBUS")
+        Progress(note, "SIGBUS")
+    Progress(note).begin("catalog", data_dir / "catalog")
+    Progress(note, "SIGBUS")
+    with pytest.raises(StorageError, match="ended with SIGBUS outside of any collection"):
+        Progress(note, "SIGBUS")
+    os.truncate(note, 0)
+    _recover(data_dir, Progress(note))
+    with pytest.raises(StorageError, match="ended with SIGBUS outside of any collection"):
+        Progress(note, "SIGBUS")
 
 
 def test_a_start_without_time_leaves_damaged_records_to_their_readers(data_dir: Path) -> None:
