@@ -4,7 +4,7 @@ The state needs no replay: an operation is applied in the transaction that logs 
 transaction published, and files whose bits may have rotted. Stores are verified page by page and record by record for
 as long as a start may take, segment files whole; a damaged index is deleted and built again, anything else that is
 damaged quarantines its collection (a marker file with the reason), so that the others serve and nothing crashes in a
-loop.
+loop. A later start removes the marker once it has verified that store whole, however long that takes.
 
 A process of its own runs this. Should it die of the damage in spite of all, it has noted what it was at, and is started
 again with the cause of its death.
@@ -24,6 +24,7 @@ from pointstore.core.failpoint import visit
 from pointstore.engine.progress import Progress
 from pointstore.storage.catalog import Catalog
 from pointstore.storage.collection import CollectionStore
+from pointstore.storage.env import sync_directory
 from pointstore.storage.faults import translated
 from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
 from pointstore.storage.migration import migrate_catalog, migrate_collection
@@ -68,15 +69,16 @@ def recover(
         if directory.name not in collections.values():
             _log.warning("removing a directory that no collection owns", directory=directory.name)
             shutil.rmtree(directory)
-        else:
-            (directory / QUARANTINE).unlink(missing_ok=True)
     until = time.monotonic() + check_s
     for place, (name, uid) in enumerate(collections.items()):
         now = time.monotonic()
-        deadline = now + max(0.0, until - now) / (len(collections) - place)
+        mark = root / uid / QUARANTINE
+        # Known damage stays known until all of the store has been looked at.
+        deadline = None if mark.exists() else now + max(0.0, until - now) / (len(collections) - place)
         try:
             progress.begin(uid, root / uid)
             _recover_collection(name, root / uid, map_size, deadline)
+            mark.unlink(missing_ok=True)
         except (StorageError, InsufficientStorageError, OSError) as error:
             _log.error("collection is quarantined", collection=name, directory=uid, reason=str(error))
             quarantine(root / uid, str(error))
@@ -96,6 +98,8 @@ def quarantine(path: Path, reason: str) -> None:
     # The mark itself is what counts; its text finds no room on a full disk.
     with suppress(OSError):
         (path / QUARANTINE).write_text(reason, encoding="utf-8")
+    with suppress(OSError):
+        sync_directory(path)
 
 
 def _names(path: Path, root: Path, map_size: int, progress: Progress) -> dict[str, str]:
@@ -126,7 +130,7 @@ def _names(path: Path, root: Path, map_size: int, progress: Progress) -> dict[st
         catalog.close()
 
 
-def _recover_collection(name: str, path: Path, map_size: int, deadline: float) -> None:
+def _recover_collection(name: str, path: Path, map_size: int, deadline: float | None) -> None:
     if not path.is_dir():
         msg = f"directory {path.name} is missing"
         raise StorageError(msg)

@@ -53,10 +53,10 @@ def note() -> Iterator[int]:
     os.close(descriptor)
 
 
-def _flip_text(store: Path) -> None:
+def _flip_text(store: Path, text: bytes = b"name") -> None:
     content = bytearray(store.read_bytes())
     for place in range(len(content) - 4):
-        if content[place : place + 4] == b"name":
+        if content[place : place + 4] == text:
             content[place] ^= 1
     store.write_bytes(content)
 
@@ -139,6 +139,17 @@ def test_a_start_without_time_leaves_damaged_records_to_their_readers(data_dir: 
         contents(engine.collection("bad"))
     _recover(data_dir)
     assert (directory / QUARANTINE).read_text().startswith("damaged store: database ")
+
+
+def test_a_start_without_time_believes_no_known_damage(data_dir: Path) -> None:
+    directory = _damage(data_dir, "bad")
+    assert _recheck(data_dir) == ["bad"]
+    _recover(data_dir, check_s=0.0)
+    assert (directory / QUARANTINE).read_text().startswith("damaged store: database ")
+    # Put back from a backup.
+    _flip_text(directory / "store" / "data.mdb", b"oame")
+    _recover(data_dir, check_s=0.0)
+    assert not (directory / QUARANTINE).exists()
 
 
 def test_a_missing_catalog_removes_nothing(data_dir: Path) -> None:
