@@ -69,15 +69,17 @@ def recover(
         if directory.name not in collections.values():
             _log.warning("removing a directory that no collection owns", directory=directory.name)
             shutil.rmtree(directory)
-    until = time.monotonic() + check_s
+    left_s = check_s
     for place, (name, uid) in enumerate(collections.items()):
-        now = time.monotonic()
         mark = root / uid / QUARANTINE
         # Known damage stays known until all of the store has been looked at.
-        deadline = None if mark.exists() else now + max(0.0, until - now) / (len(collections) - place)
+        share_s = None if mark.exists() else left_s / (len(collections) - place)
         try:
             progress.begin(uid, root / uid)
-            _recover_collection(name, root / uid, map_size, deadline)
+            took_s = _verify_store(name, root / uid, share_s)
+            if share_s is not None:
+                left_s = max(0.0, left_s - took_s)
+            _recover_collection(name, root / uid, map_size)
             mark.unlink(missing_ok=True)
         except (StorageError, InsufficientStorageError, OSError) as error:
             _log.error("collection is quarantined", collection=name, directory=uid, reason=str(error))
@@ -130,16 +132,22 @@ def _names(path: Path, root: Path, map_size: int, progress: Progress) -> dict[st
         catalog.close()
 
 
-def _recover_collection(name: str, path: Path, map_size: int, deadline: float | None) -> None:
+def _verify_store(name: str, path: Path, share_s: float | None) -> float:
+    """Verify a store for that many seconds, or whole; return how many it took."""
     if not path.is_dir():
         msg = f"directory {path.name} is missing"
         raise StorageError(msg)
-    survey = verify_collection(path, deadline=deadline, damage_max=1)
+    began = time.monotonic()
+    survey = verify_collection(path, deadline=None if share_s is None else began + share_s, damage_max=1)
     if survey.damage:
         msg = f"damaged store: {survey.damage[0]}"
         raise CorruptionError(msg)
     if not survey.complete:
         _log.info("the store is too large for a complete check at a start", collection=name, records=survey.records)
+    return time.monotonic() - began
+
+
+def _recover_collection(name: str, path: Path, map_size: int) -> None:
     if (migrated := migrate_collection(path, map_size)) is not None:
         _log.info("migrated a collection", collection=name, from_format=migrated)
     store = CollectionStore(path, map_size)

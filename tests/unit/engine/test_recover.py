@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +14,14 @@ from pointstore.engine import recover as recover_module
 from pointstore.engine.recover import recover
 from pointstore.storage.layout import QUARANTINE
 from pointstore.storage.segments import ROWS_FILE, SLOTS_FILE, repair_segment
+from pointstore.storage.verify import verify_collection
 from tests.building import MAP_SIZE, contents, dense, running_engine, seal, spoil_root, upsert, vector_config, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pointstore.storage.segments import SegmentMeta
+    from pointstore.storage.survey import Survey
 
 
 def _recover(data_dir: Path, check_s: float = 10.0) -> None:
@@ -157,6 +160,26 @@ def test_a_segment_that_the_disk_does_not_give_quarantines(data_dir: Path, monke
         assert len(contents(engine.collection("good"))) == 21
         with pytest.raises(CorruptionError, match=r"collection bad is quarantined: .*Input/output error"):
             engine.collection("bad")
+
+
+def test_time_spent_on_segments_is_not_that_of_stores(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    deadlines = []
+
+    def repair(root: Path, meta: SegmentMeta) -> bool:
+        clock.now += 100.0
+        return repair_segment(root, meta)
+
+    def verify(path: Path, *, deadline: float, damage_max: int) -> Survey:
+        deadlines.append(deadline - clock.now)
+        clock.now += 1.0
+        return verify_collection(path, damage_max=damage_max)
+
+    monkeypatch.setattr(recover_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(recover_module, "repair_segment", repair)
+    monkeypatch.setattr(recover_module, "verify_collection", verify)
+    _recover(data_dir, check_s=10.0)
+    assert deadlines == [5.0, 9.0]
 
 
 def test_a_lost_directory_quarantines_and_can_be_dropped(data_dir: Path) -> None:
