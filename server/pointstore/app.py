@@ -25,6 +25,8 @@ _GATE_LOOK_S: Final = 0.2
 _POISON_LOOK_S: Final = 0.2
 _COLLECT_S: Final = 10.0
 _STUCK_STATUS: Final = 3
+_PATIENCE: Final = 30
+"""How much longer than its processor time a step of the search for damage may take; it gives way to all others."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -50,7 +52,7 @@ def run_recovery(settings: Settings, *, after: str | None) -> None:
         map_size=settings.map_size,
         catalog_map_size=settings.catalog_map_size,
         check_s=settings.start_check_s,
-        progress=Progress(inherited_note(), after, signal.alarm),
+        progress=Progress(inherited_note(), after, _limit_processor_time),
     )
 
 
@@ -73,7 +75,7 @@ def run_recheck(settings: Settings, *, after: str | None) -> int:
         settings.data_dir,
         map_size=settings.map_size,
         catalog_map_size=settings.catalog_map_size,
-        progress=Progress(inherited_note(), after, signal.alarm),
+        progress=Progress(inherited_note(), after, _limit_search),
     )
     return DAMAGE_FOUND if found else 0
 
@@ -191,6 +193,20 @@ def _report_ready(ready_fd: int) -> None:
     """Tell the supervisor that this process does its work."""
     os.write(ready_fd, READY_LINE)
     os.close(ready_fd)
+
+
+def _limit_processor_time(seconds: int) -> None:
+    """End this process with SIGPROF, as damage does, once it has computed for so long; 0 for no limit.
+
+    Time on the clock would tell nothing: a sound store takes long, too, on a busy machine or a slow disk.
+    """
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _limit_search(seconds: int) -> None:
+    """Limit processor time as above; and end a search that has hardly got any with SIGALRM, which is no finding."""
+    _limit_processor_time(seconds)
+    signal.alarm(seconds * _PATIENCE)
 
 
 def _lower_priority() -> None:

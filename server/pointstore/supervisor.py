@@ -41,9 +41,9 @@ _OPTIMIZER_DRAIN_S: Final = 2.0
 _DRAIN_LOOK_S: Final = 0.05
 
 _DAMAGE: Final = frozenset(
-    {signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGALRM}
+    {signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGPROF}
 )
-"""Signals that end a process which follows damaged data, or is kept busy by it for longer than it may be."""
+"""Signals that end a process which follows damaged data, or has computed on it for longer than it may."""
 
 _log = structlog.stdlib.get_logger(__name__)
 

@@ -253,6 +253,38 @@ def test_a_death_of_damage_starts_a_search_for_it(tmp_path: Path) -> None:
     assert "the last time with SIGBUS; giving up" in ended.stderr
 
 
+def test_a_search_that_got_no_turn_is_not_taken_for_damage(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys, time\n"
+        "if 'worker' in sys.argv:\n"
+        "    os.kill(os.getpid(), signal.SIGBUS)\n"
+        "if 'recheck' in sys.argv:\n"
+        "    print('recheck', '--after' in sys.argv, flush=True)\n"
+        "    os.write(int(os.environ['POINTSTORE_CHECKING_FD']), b'step')\n"
+        "    os.kill(os.getpid(), signal.SIGALRM)\n"
+        "if 'optimizer' in sys.argv:\n"
+        "    time.sleep(60)\n"
+    )
+    ended = run_with_children(script, tmp_path / "data", deaths_max=3)
+    assert "recheck False" in ended.stdout
+    assert "recheck True" not in ended.stdout
+    assert "the search for damage failed" in ended.stdout
+
+
+def test_checks_are_limited_in_what_they_compute_and_not_in_how_long_they_wait() -> None:
+    script = (
+        "import time\n"
+        "from pointstore.app import _limit_processor_time\n"
+        "_limit_processor_time(1)\n"
+        "time.sleep(1.5)\n"
+        "print('waited', flush=True)\n"
+        "while True: pass\n"
+    )
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, env=server_environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (-signal.SIGPROF, "waited\n")
+
+
 def test_failed_recovery_prevents_the_start(tmp_path: Path) -> None:
     script = (
         "import os, sys\n"
