@@ -182,16 +182,19 @@ class Supervisor:
 
     def _end_of(self, child: _Child) -> int:
         """Wait for the end of a child and return its status, 0 when a stop is requested meanwhile."""
-        assert child.process is not None
-        while (status := child.process.poll()) is None:
-            if self._stop_requested:
-                # Recovery is repeatable, so an impatient operator need not wait for its end.
-                child.process.kill()
-                child.process.wait()
-                break
-            self._wait(None)
-        self._bury(child)
-        return status or 0
+        while not self._stop_requested:
+            if child.process is None:
+                self._start_when_due(child)
+            elif (status := child.process.poll()) is not None:
+                self._bury(child)
+                return status
+            self._wait(_next_start([child]))
+        if child.process is not None:
+            # Recovery is repeatable, so an impatient operator need not wait for its end.
+            child.process.kill()
+            child.process.wait()
+            self._bury(child)
+        return 0
 
     def _supervise(self, address: str) -> None:
         """Start everything and keep it running until a stop is requested."""
@@ -203,15 +206,12 @@ class Supervisor:
             if not self._announced and all(worker.ready for worker in self._workers):
                 self._announced = True
                 self._announce(address)
-            down = [child.restart_at for child in children if child.process is None]
-            self._wait(max(0.0, min(down) - time.monotonic()) if down else None)
+            self._wait(_next_start(children))
 
     def _attend(self, child: _Child) -> None:
         """Start the child if it is due; notice that it became ready or died."""
-        now = time.monotonic()
         if child.process is None:
-            if now >= child.restart_at:
-                self._spawn(child)
+            self._start_when_due(child)
             return
         if self._became_ready(child):
             _log.info("ready", child=child.name, child_pid=child.process.pid)
@@ -219,22 +219,31 @@ class Supervisor:
         if status is None:
             return
         self._bury(child)
-        deaths = child.count_death(now, self._policy.window_s)
-        # While the cause of an earlier one is looked for, a death says nothing new.
-        if deaths >= self._policy.deaths_max and self._recheck.process is None:
-            message = (
-                f"{child.name} died {deaths} times within {self._policy.window_s:.0f} s, "
-                f"the last time with {_describe(status)}; giving up"
-            )
-            raise _GaveUpError(message)
+        self._count_death(child, _describe(status))
         if _is_damage(status) and self._recheck.process is None:
             self._recheck.arguments = ("recheck",)
             self._noted = 0
             os.truncate(self._note_fd, 0)
             self._spawn(self._recheck)
+
+    def _start_when_due(self, child: _Child) -> None:
+        if time.monotonic() >= child.restart_at:
+            self._spawn(child)
+
+    def _count_death(self, child: _Child, cause: str) -> None:
+        """Put the next start of a child off, or give up."""
+        now = time.monotonic()
+        deaths = child.count_death(now, self._policy.window_s)
+        # While the cause of an earlier one is looked for, a death says nothing new.
+        if deaths >= self._policy.deaths_max and self._recheck.process is None:
+            message = (
+                f"{child.name} died {deaths} times within {self._policy.window_s:.0f} s, "
+                f"the last time with {cause}; giving up"
+            )
+            raise _GaveUpError(message)
         delay_s = self._policy.delay_s(deaths)
         child.restart_at = now + delay_s
-        _log.warning("child died", child=child.name, ended_with=_describe(status), restart_in_s=round(delay_s, 3))
+        _log.warning("child died", child=child.name, ended_with=cause, restart_in_s=round(delay_s, 3))
 
     def _attend_recheck(self) -> None:
         """Notice that the search for damage has ended, or died of what it looked for."""
@@ -280,7 +289,13 @@ class Supervisor:
             child.ready_fd = None
 
     def _spawn(self, child: _Child) -> None:
-        """Start a new interpreter for the child."""
+        """Start a new interpreter for the child; that the system has none to give counts as the child's death."""
+        try:
+            self._start(child)
+        except OSError as error:
+            self._count_death(child, str(error))
+
+    def _start(self, child: _Child) -> None:
         ready_fd, ready_write_fd = os.pipe()
         assert self._data_dir_claim is not None
         shared = (self._control_fd, self._gate_fd, self._poison_fd, self._note_fd, self._data_dir_claim.fd)
@@ -296,6 +311,9 @@ class Supervisor:
                 # A group of its own: Ctrl-C reaches the supervisor alone, which drains the others in order.
                 process_group=0,
             )
+        except BaseException:
+            os.close(ready_fd)
+            raise
         finally:
             os.close(ready_write_fd)
         os.set_blocking(ready_fd, False)
@@ -363,6 +381,12 @@ class Supervisor:
             if key.fd == self._wakeup_fd:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wakeup_fd, 4096)
+
+
+def _next_start(children: Sequence[_Child]) -> float | None:
+    """Return the seconds until the first of the children that do not run is due, None when all run."""
+    down = [child.restart_at for child in children if child.process is None]
+    return max(0.0, min(down) - time.monotonic()) if down else None
 
 
 def _is_damage(status: int) -> bool:

@@ -47,15 +47,23 @@ def check_health(address: str) -> HealthCheckResponse:
     return HealthCheckResponse.FromString(reply)
 
 
-def run_with_children(script: str, data_dir: Path, *, deaths_max: int = 3) -> subprocess.CompletedProcess[str]:
-    """Run a supervisor whose children are `script` instead of the real program."""
+def run_with_children(
+    script: str, data_dir: Path, *, deaths_max: int = 3, refused: range = range(0)
+) -> subprocess.CompletedProcess[str]:
+    """Run a supervisor whose children are `script` instead of the real program; the system refuses some starts."""
     program = f"""
-import sys
+import errno, itertools, os, subprocess, sys
 from pathlib import Path
 from pointstore.config import Settings
 from pointstore.supervisor import RestartPolicy, Supervisor
 settings = Settings(port=0, workers=1, data_dir=Path({str(data_dir)!r}))
 policy = RestartPolicy(deaths_max={deaths_max})
+popen, number = subprocess.Popen, itertools.count()
+def start(*arguments, **more):
+    if next(number) in {refused!r}:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return popen(*arguments, **more)
+subprocess.Popen = start
 sys.exit(Supervisor(settings, command=(sys.executable, "-c", {script!r}), policy=policy).run())
 """
     return subprocess.run(
@@ -204,6 +212,31 @@ def test_worker_that_keeps_dying_ends_the_server(tmp_path: Path) -> None:
     assert ended.stderr.endswith(
         "pointstore: worker-0 died 3 times within 60 s, the last time with exit status 7; giving up\n"
     )
+
+
+def test_a_start_that_the_system_refuses_counts_as_a_death(tmp_path: Path) -> None:
+    script = (
+        "import sys, time\n"
+        "if 'worker' in sys.argv:\n"
+        "    print('worker runs', flush=True)\n"
+        "    sys.exit(7)\n"
+        "'recover' in sys.argv or time.sleep(60)\n"
+    )
+    # Recovery, worker and optimizer; then recovery once more.
+    ended = run_with_children(script, tmp_path / "data", refused=range(4))
+    assert ended.returncode == 1
+    assert ended.stdout.count("worker runs") == 2
+    assert (
+        ended.stderr == "pointstore: worker-0 died 3 times within 60 s, the last time with exit status 7; giving up\n"
+    )
+
+
+def test_a_system_that_starts_nothing_ends_the_server_in_words(tmp_path: Path) -> None:
+    ended = run_with_children("", tmp_path / "data", refused=range(100))
+    text = (
+        "recover died 3 times within 60 s, the last time with [Errno 11] Resource temporarily unavailable; giving up\n"
+    )
+    assert (ended.returncode, ended.stderr) == (1, f"pointstore: {text}")
 
 
 def test_recovery_that_dies_of_damage_is_told_so_the_next_time(tmp_path: Path) -> None:
