@@ -32,14 +32,16 @@ class DataDirClaim:
 
     @classmethod
     def take(cls, data_dir: Path) -> Self:
-        """Create the directory if need be and lock it.
+        """Create the directory durably if need be and lock it.
 
         Raises:
             ClaimRefusedError: another server holds it, or it cannot be created or written.
 
         """
+        from pointstore.storage.directories import make_directories
+
         try:
-            data_dir.mkdir(parents=True, exist_ok=True)
+            make_directories(data_dir)
             fd = os.open(data_dir / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             message = f"data directory {data_dir} cannot be used: {error.strerror}"

@@ -69,6 +69,13 @@ def test_data_directory_is_claimed_once(tmp_path: Path) -> None:
     DataDirClaim.take(tmp_path / "new" / "data").release()
 
 
+def test_new_data_directory_is_synced_into_its_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))  # noqa: PTH115
+    DataDirClaim.take(tmp_path / "new" / "data").release()
+    assert synced == [str(tmp_path), str(tmp_path / "new")]
+
+
 def test_data_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(ClaimRefusedError, match="cannot be used: "):

@@ -37,7 +37,7 @@ from pointstore.engine.configure import numbered
 from pointstore.engine.strict import Searches
 from pointstore.storage.catalog import Catalog, Names
 from pointstore.storage.collection import CollectionStore
-from pointstore.storage.env import sync_directory
+from pointstore.storage.directories import sync_directory
 from pointstore.storage.faults import translated
 from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
 

@@ -24,7 +24,7 @@ from pointstore.core.failpoint import visit
 from pointstore.engine.progress import Progress
 from pointstore.storage.catalog import Catalog
 from pointstore.storage.collection import CollectionStore
-from pointstore.storage.env import sync_directory
+from pointstore.storage.directories import sync_directory
 from pointstore.storage.faults import translated
 from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
 from pointstore.storage.migration import migrate_catalog, migrate_collection

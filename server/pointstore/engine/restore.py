@@ -29,7 +29,7 @@ from pointstore.engine.snapshots import remove_captures
 from pointstore.storage.archive import MANIFEST_FILE, ArchivedCollection, Manifest, load_manifest, read_archive
 from pointstore.storage.catalog import Catalog, Names
 from pointstore.storage.collection import SEGMENTS, CollectionStore
-from pointstore.storage.env import sync_directory
+from pointstore.storage.directories import sync_directory
 from pointstore.storage.faults import space_errors
 from pointstore.storage.keys import POINTS_SPACE
 from pointstore.storage.layout import CATALOG, COLLECTIONS, RESTORES

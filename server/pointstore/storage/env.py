@@ -29,6 +29,7 @@ from pointstore.core.errors import (
     ReadOnlyError,
     StorageError,
 )
+from pointstore.storage.directories import sync_directory
 from pointstore.storage.faults import NO_SPACE_TEXT, fault, is_full, translated
 from pointstore.storage.layout import INTERRUPTED
 from pointstore.storage.poison import MARKS
@@ -348,12 +349,3 @@ def _allocate(path: Path, size: int) -> int:
 def map_full() -> InsufficientStorageError:
     """Return the error for a store that takes no more."""
     return InsufficientStorageError("the storage map of the collection is full")
-
-
-def sync_directory(path: Path) -> None:
-    """Make the entries of a directory durable: creations, renames, removals."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

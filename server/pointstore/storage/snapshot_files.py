@@ -29,7 +29,7 @@ from urllib.parse import quote
 
 from pointstore.core.failpoint import visit
 from pointstore.core.snapshot import SnapshotInfo
-from pointstore.storage.env import sync_directory
+from pointstore.storage.directories import make_directories, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,7 +110,7 @@ class Shelf:
             OSError: input or output error, disk full.
 
         """
-        _make_directories(self.directory)
+        make_directories(self.directory)
         created_at_s = self._free_second(middle, proceed)
         name = self.name_prefix + middle + _time_text(created_at_s) + _SUFFIX
         path = self.path_of(name)
@@ -183,7 +183,7 @@ class SnapshotFiles:
             proceed: called again and again; may raise to end the waiting.
 
         """
-        _make_directories(self._root)
+        make_directories(self._root)
         with self._lock() as descriptor:
             while not _locked(descriptor):
                 proceed()
@@ -259,11 +259,3 @@ def _read_checksum(path: Path) -> str | None:
     except (FileNotFoundError, UnicodeDecodeError):
         return None
     return text if _SHA256.fullmatch(text) else None
-
-
-def _make_directories(path: Path) -> None:
-    """Create a directory and its parents durably."""
-    if not path.is_dir():
-        _make_directories(path.parent)
-        path.mkdir(exist_ok=True)
-        sync_directory(path.parent)

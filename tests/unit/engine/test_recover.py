@@ -142,7 +142,7 @@ def test_damage_that_lmdb_alone_meets_quarantines(data_dir: Path) -> None:
     _recover(data_dir, check_s=0.0)
     with running_engine(data_dir) as engine:
         assert len(contents(engine.collection("good"))) == 21
-        with pytest.raises(CorruptionError, match=r"collection bad is quarantined: .*MDB_CORRUPTED"):
+        with pytest.raises(CorruptionError, match="collection bad is quarantined"):
             engine.collection("bad")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from pointstore.core.errors import CorruptionError, InsufficientStorageError, ReadOnlyError, StorageError
 from pointstore.storage import env as env_module
-from pointstore.storage.env import Environment, sync_directory
+from pointstore.storage.env import Environment
 from pointstore.storage.layout import INTERRUPTED
 from pointstore.storage.poison import MARKS
 from tests.building import spoil_root
@@ -281,12 +281,6 @@ def test_a_read_transaction_sees_one_state(environment: Environment) -> None:
         thread.join()
         assert txn.get(b"k", db=environment.database("one")) == b"old"
     assert _get(environment, b"k") == b"new"
-
-
-def test_directories_can_be_synced(tmp_path: Path) -> None:
-    sync_directory(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        sync_directory(tmp_path / "missing")
 
 
 def test_a_note_of_an_interrupted_commit_is_settled(environment: Environment) -> None:
