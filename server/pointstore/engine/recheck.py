@@ -17,7 +17,7 @@ from pointstore.engine.recover import quarantine
 from pointstore.storage.catalog import Catalog
 from pointstore.storage.collection import CollectionStore
 from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
-from pointstore.storage.segments import SegmentGoneError, repair_segment
+from pointstore.storage.segments import repair_segment
 from pointstore.storage.verify import verify_snapshot
 
 _SNAPSHOT_TRIES = 100
@@ -55,8 +55,8 @@ def recheck(
             try:
                 progress.begin(uid, root / uid)
                 _verify(root / uid, map_size)
-            except StorageError as error:
-                if not (root / uid).is_dir():
+            except (StorageError, OSError) as error:
+                if uid not in catalog.names(None).collections.values():
                     # Dropped meanwhile.
                     continue
                 _log.error("collection is quarantined", collection=name, directory=uid, reason=str(error))
@@ -98,7 +98,8 @@ def _verify_segments(store: CollectionStore) -> None:
         for meta in left:
             try:
                 repair_segment(store.segments_dir, meta)
-            except SegmentGoneError:
+            except (CorruptionError, FileNotFoundError):
+                # Its directory, or one file after the other, may have been removed since another segment replaced it.
                 with store.read() as txn:
                     if meta in store.meta.segments(txn):
                         raise

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pointstore.core.errors import QuarantinedError, StorageError
+from pointstore.core.errors import CorruptionError, QuarantinedError, StorageError
+from pointstore.engine import recheck as recheck_module
 from pointstore.engine.apart import Apart
-from pointstore.engine.progress import Progress, create_note
+from pointstore.engine.progress import STEP_S, Progress, create_note
 from pointstore.engine.recheck import recheck
 from pointstore.engine.recover import recover
 from pointstore.storage.layout import QUARANTINE
+from pointstore.storage.segments import SegmentGoneError, SegmentMeta
 from tests.building import MAP_SIZE, contents, dense, running_engine, seal, upsert, vector_config, write
 
 if TYPE_CHECKING:
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pointstore.engine.engine import Engine
+    from pointstore.storage.collection import CollectionStore
 
 
 @pytest.fixture
@@ -85,6 +91,59 @@ def test_processes_let_go_of_what_is_found(data_dir: Path) -> None:
             engine.collection("bad")
         assert [collection.name for collection in engine.open_collections()] == ["good"]
         assert len(contents(engine.collection("good"))) == 20
+
+
+def _segment(uid: str) -> SegmentMeta:
+    return SegmentMeta(uid=uid, vector=0, rows=1, first_slot=0, last_slot=0, row_bytes=8)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SegmentGoneError("old"), CorruptionError("old: damaged slots.npy"), FileNotFoundError("old")],
+)
+def test_segments_that_are_replaced_meanwhile_are_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    old, new = _segment("old"), _segment("new")
+    listed, verified = [old], []
+
+    def repair(_root: Path, meta: SegmentMeta) -> bool:
+        verified.append(meta)
+        if meta == old:
+            listed[:] = [new]
+            raise error
+        return True
+
+    monkeypatch.setattr(recheck_module, "repair_segment", repair)
+    meta = SimpleNamespace(segments=lambda _: list(listed))
+    store = cast("CollectionStore", SimpleNamespace(read=nullcontext, segments_dir=tmp_path, meta=meta))
+    recheck_module._verify_segments(store)
+    assert verified == [old, new]
+    listed, new = [old], old
+    with pytest.raises(type(error)):
+        recheck_module._verify_segments(store)
+
+
+def test_what_the_disk_does_not_give_is_quarantined_and_the_search_goes_on(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def repair(_root: Path, meta: SegmentMeta) -> bool:
+        seen.append(meta.uid)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(recheck_module, "repair_segment", repair)
+    assert _recheck(data_dir) == ["bad", "good"]
+    assert len(seen) == 2
+
+
+def test_what_is_removed_while_it_is_measured_has_no_size(tmp_path: Path) -> None:
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "file").write_bytes(bytes(10))
+    limits: list[int] = []
+    Progress(limit=limits.append).begin("step", tmp_path)
+    assert limits == [STEP_S]
 
 
 def test_what_ended_the_search_is_quarantined(data_dir: Path, note: int) -> None:
