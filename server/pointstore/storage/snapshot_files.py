@@ -27,6 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import quote
 
+import structlog
+
 from pointstore.core.failpoint import visit
 from pointstore.core.snapshot import SnapshotInfo
 from pointstore.storage.directories import make_directories, sync_directory
@@ -49,6 +51,8 @@ _SHA256: Final = re.compile("[0-9a-f]{64}")
 _ESCAPED_MAX: Final = 160
 _KEPT: Final = 120
 _LOCK_LOOK_S: Final = 0.02
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +195,18 @@ class SnapshotFiles:
             yield
 
     def remove_leftovers(self) -> list[str]:
-        """Delete what was never finished, unless someone makes a snapshot at this moment; return the names."""
-        if not self._root.is_dir():
+        """Delete what was never finished, unless someone makes a snapshot at this moment; return the names.
+
+        Where nothing can be deleted it stays, which does no harm.
+        """
+        try:
+            if not self._root.is_dir():
+                return []
+            with self._lock() as descriptor:
+                return self.remove_unfinished() if _locked(descriptor) else []
+        except OSError as error:
+            _log.warning("unfinished snapshots are not removed", directory=str(self._root), reason=str(error))
             return []
-        with self._lock() as descriptor:
-            return self.remove_unfinished() if _locked(descriptor) else []
 
     def remove_unfinished(self) -> list[str]:
         """Delete what was never finished; return the names. The caller has the turn."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -207,6 +208,22 @@ def test_leftovers_of_a_crash_are_removed(files: SnapshotFiles) -> None:
         path.write_text("x")
     assert sorted(files.remove_leftovers()) == sorted(path.name for path in left)
     assert (shelf.snapshots(), full.snapshots()) == ([kept], [other])
+
+
+def test_leftovers_that_cannot_be_removed_stay(files: SnapshotFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = files.of_collection("cities")
+    made = make(shelf)
+    (shelf.directory / ".tmp-x").write_text("x")
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("open", "unlink"):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, name, refuse)
+            assert files.remove_leftovers() == []
+    assert shelf.snapshots() == [made]
+    assert files.remove_leftovers() == [".tmp-x"]
 
 
 def test_leftovers_are_not_those_of_a_server_that_works_here(files: SnapshotFiles) -> None:
