@@ -59,7 +59,7 @@ from pointstore.storage.collection import CollectionStore
 from pointstore.storage.env import Txn
 from pointstore.storage.layout import QUARANTINE
 from pointstore.storage.meta import Head, advanced
-from pointstore.storage.segments import SegmentGoneError, SegmentMeta
+from pointstore.storage.segments import SegmentGoneError, SegmentMeta, remove_orphans
 
 LOG_BYTES_MAX = 32 << 20
 """Size from which the optimizer cuts the log to its half."""
@@ -345,6 +345,22 @@ class Collection:
             visit("publish.finished")
         visit("publish.committed")
         return True
+
+    def takes_writes(self) -> bool:
+        """Tell whether no I/O error has ended writing, until the server is restarted."""
+        return self._store.takes_writes()
+
+    def segment_uids(self) -> set[str]:
+        """Return the uids of the published segments."""
+        with self._store.read() as txn:
+            return {segment.uid for segment in self._store.meta.segments(txn)}
+
+    def remove_orphans(self) -> list[str]:
+        """Delete the directories of segments that are not published, and return their names.
+
+        Only for the process that writes segments, while it writes none.
+        """
+        return remove_orphans(self.segments_dir, self.segment_uids())
 
     def record_optimizer_error(self, text: str | None) -> None:
         """Record the optimizer's last failure, or clear it."""

@@ -1,7 +1,8 @@
 """The work of the optimizer process: does what `engine/plan.py` says is next.
 
 Every task has the same shape: read rows, write a segment durably, publish it in one short transaction, delete what it
-replaced. Readers never wait for any of it; a task that is interrupted anywhere leaves at most an unpublished directory.
+replaced. Readers never wait for any of it; a task that is interrupted anywhere leaves at most an unpublished directory,
+which the next optimizer removes. A collection that takes no writes after an I/O error is left alone.
 Seals run in the loop's own thread; the long tasks run one after the other in a second thread, so that unsealed rows
 do not pile up during a build.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -79,6 +81,15 @@ class OptimizedCollection(Protocol):
 
     def publish(self, number: int, add: SegmentMeta | None, remove: Sequence[str], sealed_through: int | None) -> bool:
         """Replace segments and drop sealed blocks in one transaction; False when they are not there any more."""
+
+    def takes_writes(self) -> bool:
+        """Tell whether no I/O error has ended writing."""
+
+    def segment_uids(self) -> set[str]:
+        """Return the uids of the published segments."""
+
+    def remove_orphans(self) -> list[str]:
+        """Delete the directories of segments that are not published, and return their names."""
 
     def record_optimizer_error(self, text: str | None) -> None:
         """Record the last failure, or clear it."""
@@ -212,7 +223,13 @@ class Optimizer:
         if now < watched.retry_at:
             return watched.retry_at - now
         try:
+            if not collection.takes_writes():
+                return self._settings.poll_interval_s
             version = collection.version()
+            if watched.version < 0:
+                # What an optimizer that died has left: this one writes all segments, and has written none here yet.
+                for orphan in collection.remove_orphans():
+                    _log.info("removed an unpublished segment", collection=collection.name, directory=orphan)
             if version != watched.version:
                 watched.version, watched.written_at, watched.settled = version, now, False
                 collection.truncate_log()
@@ -282,8 +299,7 @@ class Optimizer:
             # Blocks whose rows are all dead go too: what was unsealed at `next_slot` is in `slots` or dead.
             sealed_through = max(sealed_through, int(slots[-1]))
             meta = write_segment(collection.segments_dir, space.number, space.space, slots, [rows])
-        if not collection.publish(space.number, meta, (), sealed_through) and meta is not None:
-            remove_segment(collection.segments_dir, meta.uid)
+        self._publish(collection, space.number, meta, (), sealed_through)
         _log.debug("sealed", collection=collection.name, vector=space.name, rows=int(slots.size))
 
     def _compact_safely(
@@ -320,14 +336,33 @@ class Optimizer:
             if task.index:
                 index, builder = self._index(root, space, rows)
             meta = write_segment(root, space.number, space.space, rows.slots, rows.blocks(), index)
-        if not collection.publish(space.number, meta, removed, None):
-            if meta is not None:
-                remove_segment(root, meta.uid)
+        if not self._publish(collection, space.number, meta, removed, None):
             return
         for uid in removed:
             remove_segment(root, uid)
         if builder is not None and meta is not None and meta.bytes <= KEPT_BYTES_MAX:
             self._kept = _Kept(meta.uid, builder, time.monotonic())
+
+    def _publish(
+        self,
+        collection: OptimizedCollection,
+        number: int,
+        add: SegmentMeta | None,
+        remove: Sequence[str],
+        sealed_through: int | None,
+    ) -> bool:
+        """Publish a segment, or remove it when it is not: each retry would leave another one."""
+        try:
+            published = collection.publish(number, add, remove, sealed_through)
+        except Exception:
+            # A commit that seemed to fail may have named it after all. Who cannot tell leaves it to the next optimizer.
+            if add is not None and add.uid not in collection.segment_uids():
+                with suppress(OSError):
+                    remove_segment(collection.segments_dir, add.uid)
+            raise
+        if not published and add is not None:
+            remove_segment(collection.segments_dir, add.uid)
+        return published
 
     def _index(self, root: Path, space: SpaceState, rows: _Sources) -> tuple[IndexSource, IndexBuilder | None]:
         """Build or continue the graph of the rows."""

@@ -76,6 +76,10 @@ class CollectionStore:
         """Begin the write transaction."""
         return self._environment.write()
 
+    def takes_writes(self) -> bool:
+        """Tell whether no I/O error has ended writing."""
+        return self._environment.takes_writes()
+
     def capture(self, txn: Txn, segments: Sequence[SegmentMeta], directory: Path) -> None:
         """Make `directory`, which does not exist, hold what a read transaction sees; nothing is synced.
 

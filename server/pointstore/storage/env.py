@@ -278,8 +278,12 @@ class Environment:
             return False
         return False
 
+    def takes_writes(self) -> bool:
+        """Tell whether no I/O error, in whatever process of the server, has ended writing."""
+        return not MARKS.has(self.path.parent)
+
     def _check_marks(self) -> None:
-        if MARKS.has(self.path.parent):
+        if not self.takes_writes():
             msg = f"{self.path} takes no writes after an I/O error, until the server is restarted"
             raise ReadOnlyError(msg)
 

@@ -309,7 +309,7 @@ def remove_segment(root: Path, uid: str) -> None:
 def remove_orphans(root: Path, keep: set[str]) -> list[str]:
     """Delete every directory that is not the segment of a uid in `keep`; return their names.
 
-    Only for the start, while nobody else writes segments.
+    Only while nobody else writes segments; others may read them.
     """
     if not root.is_dir():
         return []
@@ -317,7 +317,7 @@ def remove_orphans(root: Path, keep: set[str]) -> list[str]:
     for name in orphans:
         path = root / name
         if path.is_dir():
-            shutil.rmtree(path)
+            remove_segment(root, name)
         else:
             path.unlink()
     return orphans

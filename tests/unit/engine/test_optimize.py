@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from pointstore.config import Settings
 from pointstore.core.catalog import CollectionChange, CollectionStatus
+from pointstore.core.errors import InsufficientStorageError
 from pointstore.core.payload import EMPTY
 from pointstore.core.point import point_id_from_number
 from pointstore.core.schema import CollectionConfig, Datatype, Distance, HnswConfig, OptimizersConfig, VectorParams
 from pointstore.core.update import DeletePoints, Upsert
 from pointstore.core.vector import Dense
+from pointstore.engine import collection as collection_module
+from pointstore.engine import optimize
 from pointstore.engine.engine import Engine
 from pointstore.engine.optimize import Optimizer
 from pointstore.index import slots as slot_sets
-from pointstore.storage.segments import INDEX_FILE, ROWS_FILE, open_segment
+from pointstore.storage import segments as segments_module
+from pointstore.storage.poison import MARKS
+from pointstore.storage.segments import INDEX_FILE, ROWS_FILE, open_segment, write_segment
+from tests.conftest import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -251,6 +258,87 @@ def test_dropped_collection_is_no_error(engine: Engine) -> None:
         optimizer.wait()
         optimizer.step()
     assert not directory.exists()
+
+
+def written_segments(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list that the uid of each segment joins once it is written, published or not."""
+    written: list[str] = []
+
+    def write(*arguments: Any) -> SegmentMeta:  # noqa: ANN401  passed on
+        meta = write_segment(*arguments)
+        written.append(meta.uid)
+        return meta
+
+    monkeypatch.setattr(optimize, "write_segment", write)
+    return written
+
+
+def directories(collection: Collection) -> list[str]:
+    return sorted(path.name for path in collection.segments_dir.iterdir())
+
+
+@pytest.mark.parametrize("task", ["seal", "compact"])
+def test_a_segment_that_cannot_be_published_is_removed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    """Each retry would leave another one, until the disk is full."""
+    collection, optimizer = create(engine), Optimizer(Settings(), engine)
+    upsert(collection, range(1000))
+    if task == "compact":
+        settle(optimizer, collection)
+        delete(collection, range(500))
+    before, written = directories(collection), written_segments(monkeypatch)
+
+    def refuse(name: str) -> None:
+        if name == "publish.finished":
+            text = "the disk is full"
+            raise InsufficientStorageError(text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(collection_module, "visit", refuse)
+        optimizer._watched.clear()
+        wait_until(lambda: optimizer.step() > 0 and bool(written), "a segment is written")
+        optimizer.wait()
+    assert directories(collection) == before
+    settle(Optimizer(Settings(), engine), collection)
+    assert directories(collection) == sorted(segment.uid for segment in segments(collection))
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_marked_collection_is_left_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch, *, committed: bool) -> None:
+    """Nothing can be published in it; but a segment that is published after all must stay."""
+    collection, optimizer = create(engine), Optimizer(Settings(), engine)
+    rows = upsert(collection, range(1000))
+    written = written_segments(monkeypatch)
+
+    def mark(name: str) -> None:
+        if name == ("publish.finished" if committed else "segment.renamed"):
+            MARKS.add(collection.segments_dir.parent)
+
+    monkeypatch.setattr(collection_module if committed else segments_module, "visit", mark)
+    try:
+        wait_until(lambda: optimizer.step() > 0 and bool(written), "a segment is written")
+        assert directories(collection) == (written if committed else [])
+        for watched in optimizer._watched.values():
+            watched.retry_at = 0.0
+        for _ in range(3):
+            optimizer.step()
+            Optimizer(Settings(), engine).step()
+        assert len(written) == 1
+        assert sorted(stored(collection).values()) == sorted(row.tobytes() for row in rows)
+    finally:
+        MARKS.clear()
+
+
+def test_what_an_optimizer_that_died_has_left_is_removed(engine: Engine) -> None:
+    collection = create(engine)
+    upsert(collection, range(1000))
+    settle(Optimizer(Settings(), engine), collection)
+    (segment,) = segments(collection)
+    for name in (".tmp-0123", "0123", ".removed-4567"):
+        shutil.copytree(collection.segments_dir / segment.uid, collection.segments_dir / name)
+    Optimizer(Settings(), engine).step()
+    assert directories(collection) == [segment.uid]
 
 
 def test_nothing_is_lost_while_writes_go_on(engine: Engine) -> None:
