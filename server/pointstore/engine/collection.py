@@ -346,6 +346,10 @@ class Collection:
         visit("publish.committed")
         return True
 
+    def forget_dead_readers(self) -> None:
+        """Give free what reads of processes that were killed keep from being used again."""
+        self._store.forget_dead_readers()
+
     def takes_writes(self) -> bool:
         """Tell whether no I/O error has ended writing, until the server is restarted."""
         return self._store.takes_writes()

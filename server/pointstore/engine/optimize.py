@@ -82,6 +82,9 @@ class OptimizedCollection(Protocol):
     def publish(self, number: int, add: SegmentMeta | None, remove: Sequence[str], sealed_through: int | None) -> bool:
         """Replace segments and drop sealed blocks in one transaction; False when they are not there any more."""
 
+    def forget_dead_readers(self) -> None:
+        """Give free what reads of processes that were killed keep from being used again."""
+
     def takes_writes(self) -> bool:
         """Tell whether no I/O error has ended writing."""
 
@@ -232,6 +235,7 @@ class Optimizer:
                     _log.info("removed an unpublished segment", collection=collection.name, directory=orphan)
             if version != watched.version:
                 watched.version, watched.written_at, watched.settled = version, now, False
+                collection.forget_dead_readers()
                 collection.truncate_log()
                 watched.fields_due = watched.slots_due = True
             if watched.fields_due and now - watched.fields_at >= _FIELDS_S:

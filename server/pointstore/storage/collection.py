@@ -76,6 +76,10 @@ class CollectionStore:
         """Begin the write transaction."""
         return self._environment.write()
 
+    def forget_dead_readers(self) -> None:
+        """Give free what reads of processes that were killed keep."""
+        self._environment.forget_dead_readers()
+
     def takes_writes(self) -> bool:
         """Tell whether no I/O error has ended writing."""
         return self._environment.takes_writes()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import multiprocessing
 import shutil
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,11 +29,12 @@ from pointstore.index import slots as slot_sets
 from pointstore.storage import segments as segments_module
 from pointstore.storage.poison import MARKS
 from pointstore.storage.segments import INDEX_FILE, ROWS_FILE, open_segment, write_segment
+from tests.building import running_engine
 from tests.conftest import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+    from multiprocessing.synchronize import Event
 
     from numpy.typing import NDArray
 
@@ -339,6 +343,30 @@ def test_what_an_optimizer_that_died_has_left_is_removed(engine: Engine) -> None
         shutil.copytree(collection.segments_dir / segment.uid, collection.segments_dir / name)
     Optimizer(Settings(), engine).step()
     assert directories(collection) == [segment.uid]
+
+
+def read_until_killed(path: str, reading: Event) -> None:
+    with running_engine(Path(path)) as engine, engine.collection("c").view():
+        reading.set()
+        time.sleep(600)
+
+
+def test_the_read_of_a_process_that_was_killed_ends(engine: Engine) -> None:
+    """Else no page that is freed after it began would ever be used again."""
+    collection, optimizer = create(engine), Optimizer(Settings(), engine)
+    optimizer.step()
+    context = multiprocessing.get_context("spawn")
+    reading = context.Event()
+    process = context.Process(target=read_until_killed, args=(str(engine.data_dir), reading))
+    process.start()
+    assert reading.wait(60)
+    process.kill()
+    process.join()
+    upsert(collection, range(10))
+    environment = collection._store._environment
+    assert environment._oldest_read() < math.inf
+    optimizer.step()
+    assert environment._oldest_read() == math.inf
 
 
 def test_nothing_is_lost_while_writes_go_on(engine: Engine) -> None:
