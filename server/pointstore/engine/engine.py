@@ -14,7 +14,6 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -23,7 +22,6 @@ from pointstore.core.catalog import Alias, AliasAction, CollectionChange, Create
 from pointstore.core.errors import (
     AlreadyExistsError,
     NotFoundError,
-    QuarantinedError,
     StorageError,
     WrongInputError,
     collection_not_found,
@@ -84,6 +82,8 @@ class Engine:
 
         Raises:
             NotFoundError: it was dropped since.
+            QuarantinedError: it is damaged.
+            UnavailableError: it cannot be opened now.
         """
         return self._open.get(uid) or self._opened(name, uid)
 
@@ -193,15 +193,6 @@ class Engine:
             collection.check_queries(searches)
             collection.prepare(conditions)
         return search.answer(collection, searches, self._lookup_collection)
-
-    def open_collections(self) -> list[Collection]:
-        """Return every collection that can be used, opening those that this process has not used yet."""
-        found: list[Collection] = []
-        for name, uid in self._current_names().collections.items():
-            # Quarantined, or dropped since the names were read: no reason to do without the others.
-            with suppress(QuarantinedError, NotFoundError):
-                found.append(self.collection_of(name, uid))
-        return found
 
     def close(self) -> None:
         """Close everything; no request may be running."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 import structlog
 
-from pointstore.core.errors import InsufficientStorageError
+from pointstore.core.errors import InsufficientStorageError, NotFoundError, QuarantinedError
 from pointstore.engine.plan import Compact, Limits, OptimizerState, Seal, SpaceState, plan
 from pointstore.index import slots as bits
 from pointstore.index.dense import IndexBuilder, IndexRefusedError, Kind, blocks_of, choose_kind
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pointstore.core.space import Rows
     from pointstore.engine.field_upkeep import FieldUpkeep
     from pointstore.engine.view import View
+    from pointstore.storage.catalog import Names
 
 IDLE_S: Final = 0.5
 """Seconds without a write after which a collection counts as idle."""
@@ -114,8 +115,11 @@ class OptimizedCollection(Protocol):
 class OptimizedEngine(Protocol):
     """What the optimizer needs of the engine."""
 
-    def open_collections(self) -> Sequence[OptimizedCollection]:
-        """Return every collection."""
+    def names(self) -> Names:
+        """Return the catalog as it is now."""
+
+    def collection_of(self, name: str, uid: str) -> OptimizedCollection:
+        """Return the collection of an entry of `names`; an error when it is gone, quarantined, or cannot be opened."""
 
 
 class ServerSettings(Protocol):
@@ -182,7 +186,7 @@ class Optimizer:
         self._settings = settings.optimizer
         self._limits = Limits(settings.optimizer.seal_bytes, settings.optimizer.tail_bytes)
         self._engine = engine
-        self._watched: dict[Path, _Watched] = {}
+        self._watched: dict[str, _Watched] = {}
         self._builder_thread = ThreadPoolExecutor(1, thread_name_prefix="build")
         self._running: Future[None] | None = None
         self._kept: _Kept | None = None
@@ -200,13 +204,13 @@ class Optimizer:
     def step(self) -> float:
         """Look once at every collection and do or start what is next; return the seconds until the next look."""
         try:
-            collections = self._engine.open_collections()
+            collections = self._engine.names().collections
         except Exception:  # noqa: BLE001  the only process that compacts must outlive any failure
             _log.exception("cannot list the collections")
             return self._settings.poll_interval_s
-        waits = [self._visit(collection) for collection in collections]
-        present = {collection.segments_dir for collection in collections}
-        self._watched = {path: watched for path, watched in self._watched.items() if path in present}
+        waits = [self._visit(name, uid) for name, uid in collections.items()]
+        present = set(collections.values())
+        self._watched = {uid: watched for uid, watched in self._watched.items() if uid in present}
         kept = self._kept
         if kept is not None and self._running is None and time.monotonic() - kept.since > _KEEP_S:
             self._kept = None
@@ -217,37 +221,47 @@ class Optimizer:
         if self._running is not None:
             self._running.result()
 
-    def _visit(self, collection: OptimizedCollection) -> float:
+    def _visit(self, name: str, uid: str) -> float:
         """Do or start the next task of a collection; return the seconds until the next look."""
-        watched = self._watched.setdefault(collection.segments_dir, _Watched())
+        watched = self._watched.setdefault(uid, _Watched())
         if self._running is not None and self._running.done():
             self._running = None
         now = time.monotonic()
         if now < watched.retry_at:
             return watched.retry_at - now
         try:
-            if not collection.takes_writes():
-                return self._settings.poll_interval_s
-            version = collection.version()
-            if watched.version < 0:
-                # What an optimizer that died has left: this one writes all segments, and has written none here yet.
-                for orphan in collection.remove_orphans():
-                    _log.info("removed an unpublished segment", collection=collection.name, directory=orphan)
-            if version != watched.version:
-                watched.version, watched.written_at, watched.settled = version, now, False
-                collection.forget_dead_readers()
-                collection.truncate_log()
-                watched.fields_due = watched.slots_due = True
-            if watched.fields_due and now - watched.fields_at >= _FIELDS_S:
-                self._tend_fields(collection, watched)
-            if watched.slots_due and now >= watched.slots_at:
-                self._renew_slots(collection, watched)
-            if watched.settled:
-                return self._settings.poll_interval_s
-            return self._work(collection, watched, idle=now - watched.written_at >= IDLE_S)
+            collection = self._engine.collection_of(name, uid)
+        except (QuarantinedError, NotFoundError):
+            return self._settings.poll_interval_s
+        except Exception as error:  # noqa: BLE001  no reason to do without the others
+            self._put_off(name, watched, error)
+            return self._settings.poll_interval_s
+        try:
+            return self._look(collection, watched, now)
         except Exception as error:  # noqa: BLE001  the only process that compacts must outlive any failure
             self._failed(collection, watched, error)
             return self._settings.poll_interval_s
+
+    def _look(self, collection: OptimizedCollection, watched: _Watched, now: float) -> float:
+        if not collection.takes_writes():
+            return self._settings.poll_interval_s
+        version = collection.version()
+        if watched.version < 0:
+            # What an optimizer that died has left: this one writes all segments, and has written none here yet.
+            for orphan in collection.remove_orphans():
+                _log.info("removed an unpublished segment", collection=collection.name, directory=orphan)
+        if version != watched.version:
+            watched.version, watched.written_at, watched.settled = version, now, False
+            collection.forget_dead_readers()
+            collection.truncate_log()
+            watched.fields_due = watched.slots_due = True
+        if watched.fields_due and now - watched.fields_at >= _FIELDS_S:
+            self._tend_fields(collection, watched)
+        if watched.slots_due and now >= watched.slots_at:
+            self._renew_slots(collection, watched)
+        if watched.settled:
+            return self._settings.poll_interval_s
+        return self._work(collection, watched, idle=now - watched.written_at >= IDLE_S)
 
     def _tend_fields(self, collection: OptimizedCollection, watched: _Watched) -> None:
         """Fill indexes whose creator did not, and join blocks of indexes."""
@@ -417,16 +431,20 @@ class Optimizer:
         """Record a failure and put off the next attempt, unless the collection was dropped meanwhile."""
         if not collection.segments_dir.parent.is_dir():
             return
-        wait = min(_BACKOFF_S[0] * 2**watched.failures, _BACKOFF_S[1])
-        watched.failures += 1
-        watched.retry_at = time.monotonic() + wait
-        watched.settled = False
-        _log.error("an optimizer task failed", collection=collection.name, retry_in_s=wait, exc_info=error)
+        self._put_off(collection.name, watched, error)
         try:
             collection.record_optimizer_error(f"{type(error).__name__}: {error}")
             watched.failed = True
         except Exception:  # noqa: BLE001  the only process that compacts must outlive any failure
             _log.exception("cannot record an optimizer error", collection=collection.name)
+
+    def _put_off(self, name: str, watched: _Watched, error: Exception) -> None:
+        """Put off the next attempt, each time for twice as long."""
+        wait = min(_BACKOFF_S[0] * 2**watched.failures, _BACKOFF_S[1])
+        watched.failures += 1
+        watched.retry_at = time.monotonic() + wait
+        watched.settled = False
+        _log.error("an optimizer task failed", collection=name, retry_in_s=wait, exc_info=error)
 
 
 class _Sources:

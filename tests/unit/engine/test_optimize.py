@@ -15,7 +15,7 @@ import pytest
 
 from pointstore.config import Settings
 from pointstore.core.catalog import CollectionChange, CollectionStatus
-from pointstore.core.errors import InsufficientStorageError
+from pointstore.core.errors import InsufficientStorageError, UnavailableError
 from pointstore.core.payload import EMPTY
 from pointstore.core.point import point_id_from_number
 from pointstore.core.schema import CollectionConfig, Datatype, Distance, HnswConfig, OptimizersConfig, VectorParams
@@ -343,6 +343,30 @@ def test_what_an_optimizer_that_died_has_left_is_removed(engine: Engine) -> None
         shutil.copytree(collection.segments_dir / segment.uid, collection.segments_dir / name)
     Optimizer(Settings(), engine).step()
     assert directories(collection) == [segment.uid]
+
+
+def test_a_collection_that_cannot_be_opened_is_no_reason_to_do_without_the_others(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.create_collection("a", CollectionConfig())
+    collection, optimizer = create(engine), Optimizer(Settings(), engine)
+    upsert(collection, range(1000))
+    refused: list[str] = []
+    original = engine.collection_of
+
+    def collection_of(name: str, uid: str) -> Collection:
+        if name == "a":
+            refused.append(name)
+            text = "too many open files"
+            raise UnavailableError(text)
+        return original(name, uid)
+
+    monkeypatch.setattr(engine, "collection_of", collection_of)
+    started = time.monotonic()
+    settle(optimizer, collection)
+    assert [segment.rows for segment in segments(collection)] == [1000]
+    # Tried again after 1 s, 2 s, ...
+    assert 1 <= len(refused) <= 1 + math.log2(1 + time.monotonic() - started)
 
 
 def read_until_killed(path: str, reading: Event) -> None:

@@ -89,7 +89,6 @@ def test_processes_let_go_of_what_is_found(data_dir: Path) -> None:
         apart.close()
         with pytest.raises(QuarantinedError, match="damaged store: database "):
             engine.collection("bad")
-        assert [collection.name for collection in engine.open_collections()] == ["good"]
         assert len(contents(engine.collection("good"))) == 20
 
 
