@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import selectors
 import signal
 import subprocess
@@ -127,6 +128,7 @@ class Supervisor:
             the exit status: 0 after an orderly drain, 1 when the server could not start or could not be kept alive.
 
         """
+        _raise_file_limit()
         with contextlib.ExitStack() as claims:
             try:
                 port = PortClaim.take(self._settings.host, self._settings.port)
@@ -387,6 +389,12 @@ def _next_start(children: Sequence[_Child]) -> float | None:
     """Return the seconds until the first of the children that do not run is due, None when all run."""
     down = [child.restart_at for child in children if child.process is None]
     return max(0.0, min(down) - time.monotonic()) if down else None
+
+
+def _raise_file_limit() -> None:
+    """Let this process and its children open as many files as they may: shells and systemd give 1024 of them."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _is_damage(status: int) -> bool:

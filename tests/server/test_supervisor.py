@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -203,6 +204,18 @@ def test_optimizer_runs_at_low_priority_and_workers_are_pinned(start_server: Cal
 def test_threads_of_children_keep_no_freed_memory(server: Server) -> None:
     for pid in server.child_pids().values():
         assert b"GLIBC_TUNABLES=glibc.malloc.tcache_count=0" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
+def test_children_may_open_as_many_files_as_the_hard_limit_allows(tmp_path: Path) -> None:
+    report = tmp_path / "limits"
+    script = f"import resource; print(*resource.getrlimit({resource.RLIMIT_NOFILE}), file=open({str(report)!r}, 'w'))"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+    try:
+        run_with_children(script, tmp_path / "data")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert report.read_text() == f"{hard} {hard}\n"
 
 
 def test_worker_that_keeps_dying_ends_the_server(tmp_path: Path) -> None:
