@@ -429,7 +429,7 @@ class Optimizer:
 
     def _failed(self, collection: OptimizedCollection, watched: _Watched, error: Exception) -> None:
         """Record a failure and put off the next attempt, unless the collection was dropped meanwhile."""
-        if not collection.segments_dir.parent.is_dir():
+        if _is_gone(collection.segments_dir.parent):
             return
         self._put_off(collection.name, watched, error)
         try:
@@ -445,6 +445,13 @@ class Optimizer:
         watched.retry_at = time.monotonic() + wait
         watched.settled = False
         _log.error("an optimizer task failed", collection=name, retry_in_s=wait, exc_info=error)
+
+
+def _is_gone(path: Path) -> bool:
+    with suppress(OSError):
+        return not path.is_dir()
+    # A file system that does not even answer.
+    return False
 
 
 class _Sources:

@@ -90,9 +90,12 @@ def space_errors(path: Path) -> Iterator[None]:
 
 
 def is_full(path: Path) -> bool:
-    """Tell whether the file system of a path has no room left to speak of."""
-    # What could not even be made is asked of the directory that was to hold it.
-    disk = os.statvfs(next(place for place in (path, *path.absolute().parents) if place.exists()))
+    """Tell whether the file system of a path has no room left to speak of; one that does not even answer has."""
+    try:
+        # What could not even be made is asked of the directory that was to hold it.
+        disk = os.statvfs(next(place for place in (path, *path.absolute().parents) if place.exists()))
+    except OSError:
+        return False
     return disk.f_bavail * disk.f_frsize < _FULL_BYTES
 
 

@@ -137,6 +137,24 @@ def test_an_input_output_error_poisons_until_a_start(
     again.close()
 
 
+@pytest.mark.parametrize("look", ["stat", "statvfs"])
+def test_a_file_system_that_answers_nothing_any_more_is_an_input_output_error(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    """XFS after a shutdown."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(5, os.strerror(5))
+
+    with monkeypatch.context() as patch:
+        _fail_commits(environment, patch, lmdb.Error("mdb_txn_commit: Input/output error"))
+        patch.setattr(os, look, broken)
+        with pytest.raises(ReadOnlyError):
+            _put(environment, b"k", b"v")
+    assert not environment.takes_writes()
+    MARKS.clear()
+
+
 @pytest.mark.parametrize(
     ("error", "free"),
     [
