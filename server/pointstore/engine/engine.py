@@ -118,7 +118,9 @@ class Engine:
                 _check_free(names, name)
                 names.collections[name] = uid
         except BaseException:
-            shutil.rmtree(path, ignore_errors=True)
+            # Not what a commit that seemed to fail has named after all.
+            if uid not in self._current_names().collections.values():
+                shutil.rmtree(path, ignore_errors=True)
             raise
         visit("create.named")
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pointstore.core.catalog import Alias, CollectionChange, CreateAlias, DeleteAlias, RenameAlias
-from pointstore.core.errors import AlreadyExistsError, NotFoundError, RequestError, WrongInputError
+from pointstore.core.errors import AlreadyExistsError, NotFoundError, ReadOnlyError, RequestError, WrongInputError
 from pointstore.core.schema import CollectionConfig, Distance, SparseVectorParams, VectorParams
 from pointstore.engine.strict import Searches
+from pointstore.storage.poison import MARKS
 from tests.building import contents, dense, running_engine, upsert, vector_config, write
 
 if TYPE_CHECKING:
@@ -58,6 +59,30 @@ def test_a_refused_collection_leaves_no_directory(engine: Engine) -> None:
     with pytest.raises(WrongInputError):
         engine.create_collection("a", both)
     assert (engine.collection_names(), _directories(engine)) == ([], [])
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_collection_whose_creation_ends_in_doubt_is_whole_or_not_there(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, *, committed: bool
+) -> None:
+    """The error of another process may be noticed before the commit, or only after it."""
+
+    def mark(*_: object) -> None:
+        if _directories(engine):
+            MARKS.add(engine.data_dir)
+            if not committed:
+                text = "the disk is gone"
+                raise ReadOnlyError(text)
+
+    monkeypatch.setattr("pointstore.engine.engine._check_free", mark)
+    try:
+        with pytest.raises(ReadOnlyError):
+            engine.create_collection("a", vector_config())
+    finally:
+        MARKS.clear()
+    assert (engine.collection_names(), len(_directories(engine))) == (["a"] * committed, committed)
+    if committed:
+        assert contents(engine.collection("a")) == {}
 
 
 def test_what_is_not_there(engine: Engine) -> None:
