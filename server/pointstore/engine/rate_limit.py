@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pointstore.core.errors import InsufficientStorageError, RateLimitedError
+from pointstore.core.errors import InsufficientStorageError, RateLimitedError, ReadOnlyError
 from pointstore.storage.faults import fault
 
 _STATE = struct.Struct("<Qdd")
@@ -45,7 +45,7 @@ class TokenBucket:
 
         Raises:
             RateLimitedError: too few tokens.
-            StorageError: the file cannot be used; one that cannot be written for want of space limits nothing.
+            StorageError: the file cannot be used; where the disk is full or read-only, nothing is limited.
         """
         if cost > limit:
             raise RateLimitedError(
@@ -65,9 +65,9 @@ class TokenBucket:
             # The collection is dropped while its last requests run.
             return
         except OSError as error:
-            # Reads go on when the disk is full.
+            # Reads go on where nothing can be written; what is to be written is refused where it is.
             failure = fault(error, self._path)
-            if not isinstance(failure, InsufficientStorageError):
+            if not isinstance(failure, InsufficientStorageError | ReadOnlyError):
                 raise failure from error
 
     def _take(self, descriptor: int, cost: int, limit: int) -> None:

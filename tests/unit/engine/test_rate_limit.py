@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -120,6 +122,18 @@ def test_a_restarted_clock_or_a_torn_file_means_full(bucket: TokenBucket, tmp_pa
 def test_a_dropped_collection_is_not_limited(tmp_path: Path) -> None:
     TokenBucket(tmp_path / "gone" / "rate", "Read").take(1, 1)
     assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EIO, errno.ENOSPC])
+def test_a_disk_that_takes_no_writes_does_not_refuse_reads(
+    bucket: TokenBucket, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    bucket.take(1, 1)
+    bucket.take(1, 1)
 
 
 def test_an_unusable_file_is_an_error_of_ours(tmp_path: Path) -> None:
