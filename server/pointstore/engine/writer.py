@@ -50,6 +50,7 @@ class _Request:
         call: of the thread.
         seqs: log numbers of the updates that were accepted.
         error: of the first one that was not.
+        charged: places of the updates that have been charged, in whatever attempt.
         done: `seqs` and `error` are final.
         leads: its thread is to commit what is queued.
         begun: whoever commits has begun with it, so that it can no longer be withdrawn.
@@ -62,6 +63,7 @@ class _Request:
     call: Interruption | None
     seqs: list[int] = field(default_factory=list)
     error: Exception | None = None
+    charged: set[int] = field(default_factory=set)
     done: bool = False
     leads: bool = False
     begun: bool = False
@@ -71,13 +73,19 @@ class _Request:
     def __post_init__(self) -> None:
         self.asleep.acquire()
 
+    def begin_again(self) -> None:
+        """Forget what an attempt came to that was not committed."""
+        self.seqs.clear()
+        self.error = None
+
 
 class Writer:
     """Commits the updates of one collection in one process; other processes take turns through LMDB's lock.
 
     Args:
         check: refuses an update before it is resolved (strict mode).
-        charge: refuses an update after it is resolved (rates); gets the operation, None if there cannot be one.
+        charge: refuses an update after it is resolved (rates); gets the operation, None if there cannot be one. What it
+            has let pass is not charged again when the transaction is repeated.
     """
 
     def __init__(self, check: Check, charge: Charge | None = None) -> None:
@@ -164,7 +172,7 @@ class Writer:
             if time.monotonic() > room_by:
                 break
             time.sleep(_ROOM_LOOK_S)
-            group[0].seqs.clear()
+            group[0].begin_again()
             error, grows = self._attempt(group, begin)
         if error is not None:
             self._isolate(group, begin, error, room_by)
@@ -188,20 +196,21 @@ class Writer:
     def _isolate(self, group: list[_Request], begin: Begin, error: Exception, room_by: float) -> None:
         """After the common transaction failed: give a lone request its error, or let each try by itself."""
         for request in group:
-            request.seqs.clear()
-            request.error = error if len(group) == 1 else None
+            request.begin_again()
+            if len(group) == 1:
+                request.error = error
         if len(group) > 1:
             for request in group:
                 self._commit([request], begin, room_by)
 
     def _run(self, request: _Request, transition: Transition) -> None:
-        for update in request.updates:
+        for place, update in enumerate(request.updates):
             try:
                 # Filters of an update look at the clock of its own call, not at that of the thread that commits.
                 with interruption.acting_for(request.call):
                     interruption.check()
                     self._check(update, transition)
-                    operation = self._resolved(update, transition)
+                    operation = self._resolved(request, place, transition)
             except RequestError as error:
                 if request.wait or not error.when_applied:
                     request.error = error
@@ -211,14 +220,18 @@ class Writer:
             with interruption.acting_for(None):
                 request.seqs.append(transition.append(operation))
 
-    def _resolved(self, update: Update, transition: Transition) -> Operation:
+    def _resolved(self, request: _Request, place: int, transition: Transition) -> Operation:
         """Resolve and charge an update; the reference charges what it logs, hence also what fails when applied."""
         try:
-            operation = resolve(update, transition)
+            operation = resolve(request.updates[place], transition)
         except RequestError as error:
-            if error.when_applied and self._charge is not None:
-                self._charge(update, None, transition)
+            if error.when_applied:
+                self._charge_once(request, place, None, transition)
             raise
-        if self._charge is not None:
-            self._charge(update, operation, transition)
+        self._charge_once(request, place, operation, transition)
         return operation
+
+    def _charge_once(self, request: _Request, place: int, operation: Operation | None, transition: Transition) -> None:
+        if self._charge is not None and place not in request.charged:
+            self._charge(request.updates[place], operation, transition)
+            request.charged.add(place)

@@ -21,7 +21,7 @@ from pointstore.core.errors import (
 )
 from pointstore.core.interruption import Interruption
 from pointstore.core.payload import pack_payload
-from pointstore.core.update import ClearPayload, SetPayload, UpdateStatus
+from pointstore.core.update import ClearPayload, DeletePoints, SetPayload, UpdateStatus
 from pointstore.engine import writer as writer_module
 from pointstore.engine.strict import check_update
 from pointstore.engine.writer import Writer
@@ -377,6 +377,59 @@ def test_what_frees_space_waits_for_room(collection: Collection, update: Update,
         assert writer.write([update], begin, wait=True) == [2]
         assert contents(collection) == {"0": ({}, {})}
     assert len(begun) == attempts
+
+
+def test_repeated_transactions_are_charged_once(collection: Collection) -> None:
+    charged: list[Update] = []
+    group = _Group(collection)
+    group._writer = Writer(check_update, lambda update, *_: charged.append(update))
+    updates: list[Update] = [upsert((1, {}, {})), upsert((2, {}, {"text": "x" * (70 << 20)})), ClearPayload(pids(9))]
+    results = group.run([(update, True) for update in updates])
+    assert group.transactions > 2
+    assert [type(result) for result in results] == [list, InsufficientStorageError, NotFoundError]
+    assert charged[1:] == updates
+
+
+def test_what_frees_space_is_charged_once_however_long_it_waits(collection: Collection) -> None:
+    write(collection, upsert((0, {}, {}), (1, {}, {})))
+    charged: list[Update] = []
+    begun: list[int] = []
+
+    @contextmanager
+    def begin() -> Iterator[Transition]:
+        begun.append(1)
+        with collection._transition() as transition:
+            yield transition
+            if len(begun) < 3:
+                raise InsufficientStorageError("the disk is full")
+
+    updates = [ClearPayload(pids(0)), ClearPayload(pids(1))]
+    Writer(check_update, lambda update, *_: charged.append(update)).write(updates, begin, wait=True)
+    assert len(begun) == 3
+    assert charged == updates
+
+
+def test_a_refusal_is_that_of_the_attempt_that_counts(collection: Collection) -> None:
+    """Another process may have changed what it was about."""
+    write(collection, upsert((0, {}, {})))
+    begun: list[int] = []
+
+    @contextmanager
+    def begin() -> Iterator[Transition]:
+        begun.append(1)
+        with collection._transition() as transition:
+            yield transition
+            if len(begun) == 1:
+                raise InsufficientStorageError("the disk is full")
+
+    def check(update: Update, transition: Transition) -> None:
+        check_update(update, transition)
+        if isinstance(update, DeletePoints) and len(begun) == 1:
+            raise NotFoundError("not yet")
+
+    updates: list[Update] = [ClearPayload(pids(0)), DeletePoints(pids(0))]
+    assert Writer(check).write(updates, begin, wait=True) == [2, 3]
+    assert contents(collection) == {}
 
 
 def test_it_does_not_wait_for_ever(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
