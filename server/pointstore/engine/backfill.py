@@ -1,8 +1,9 @@
 """Filling a new field index from the points that were there before it.
 
 A new index is defined first, so that every later write notes its payloads in it. The backfill then goes through the
-points in small write transactions, ranking below what writes noted, and at last marks the index as ready. It can be
-begun again at any time, by any process, also while another is at it.
+points in small write transactions, ranking below what writes noted, and at last marks the index as ready. Slots that
+were given since it began, to new points and to those that moved, are noted already: it ends before them, however fast
+they come. It can be begun again at any time, by any process, also while another is at it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def fill(store: CollectionStore, number: int) -> None:
     """Bring an index up to date and mark it as ready; nothing happens when it is so already, or dropped meanwhile."""
     interruption.hasten()
     after: int | None = -1
+    end: int | None = None
     while after is not None:
         # Whoever comes next continues it.
         interruption.check()
@@ -47,7 +49,9 @@ def fill(store: CollectionStore, number: int) -> None:
             if index is None:
                 return
             store.check_room(txn)
-            after = _fill_some(store, txn, index, after)
+            if end is None:
+                end = store.meta.head(txn).next_slot
+            after = _fill_some(store, txn, index, after, end)
             if after is None:
                 store.meta.put_fields(txn, store.meta.fields(txn).completed(number))
                 store.meta.put_head(txn, advanced(store.meta.head(txn), config=True))
@@ -117,9 +121,9 @@ def _unready(store: CollectionStore, txn: Txn, number: int) -> FieldIndex | None
     return next((index for index in indexes if index.number == number and not index.ready), None)
 
 
-def _fill_some(store: CollectionStore, txn: Txn, index: FieldIndex, after: int) -> int | None:
-    """Index the next points by slot; return the last slot, None at the end."""
-    found = store.points.payloads(txn, after, POINTS_AT_A_TIME)
+def _fill_some(store: CollectionStore, txn: Txn, index: FieldIndex, after: int, end: int) -> int | None:
+    """Index the next points by slot, with slots between `after` and `end`; return the last slot, None at the end."""
+    found = [pair for pair in store.points.payloads(txn, after, POINTS_AT_A_TIME) if pair[0] < end]
     if not found:
         return None
     slots = np.array([slot for slot, _ in found], np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,9 +33,10 @@ def collection(tmp_path: Path) -> Iterator[Collection]:
         yield engine.collection("c")
 
 
-def fill(collection: Collection, points: int) -> None:
-    ids = [pid(number) for number in range(points)]
-    payloads = [pack_payload({"color": "red" if number % 3 == 0 else "blue"}) for number in range(points)]
+def fill(collection: Collection, points: int, first: int = 0) -> None:
+    numbers = range(first, first + points)
+    ids = [pid(number) for number in numbers]
+    payloads = [pack_payload({"color": "red" if number % 3 == 0 else "blue"}) for number in numbers]
     upsert = Upsert(ids, payloads, [{} for _ in ids], [True] * points)
     collection.write([upsert], wait=True, timeout_s=None)
 
@@ -55,6 +57,26 @@ def test_the_first_filter_creates_one_that_no_client_sees(collection: Collection
     assert collection.count(_RED) == 100
     assert raw_kinds(collection) == [RawKind.VALUES]
     assert collection.info().payload_schema == ()
+
+
+def test_filling_ends_while_writers_are_as_fast(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they write they note in the index themselves, also for points that get new slots."""
+    fill(collection, 300)
+    rounds = 0
+
+    def write_between_transactions() -> None:
+        nonlocal rounds
+        assert rounds < 50
+        fill(collection, 25, first=40 * rounds)
+        fill(collection, 25, first=300 + 25 * rounds)
+        rounds += 1
+
+    monkeypatch.setattr(backfill, "POINTS_AT_A_TIME", 50)
+    monkeypatch.setattr(backfill, "interruption", SimpleNamespace(check=write_between_transactions))
+    red = collection.count(_RED)
+    assert rounds > 1
+    assert raw_kinds(collection) == [RawKind.VALUES]
+    assert red == (collection.count(None) + 2) // 3
 
 
 def test_one_that_is_long_unused_is_dropped(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
