@@ -255,8 +255,6 @@ def _check_points(store: CollectionStore, txn: Txn, points: int) -> None:
 def _check_segments(store: CollectionStore, txn: Txn, expected: ArchivedCollection) -> None:
     """Compare the files with the published segments; an index may be missing, it is built again."""
     segments = store.meta.segments(txn)
-    for segment in segments:
-        repair_segment(store.segments_dir, segment)
     published = {f"{SEGMENTS}/{segment.uid}/{name}" for segment in segments for name in segment.checksums}
     archived = {"/".join(file.path.split("/")[2:]) for file in expected.files[1:]}
     if extra := archived - published:
@@ -265,6 +263,9 @@ def _check_segments(store: CollectionStore, txn: Txn, expected: ArchivedCollecti
     if lost := {name for name in published - archived if not name.endswith("/" + INDEX_FILE)}:
         msg = f"{min(lost)} is missing"
         raise CorruptionError(msg)
+    # Now that it is of nothing but what was unpacked.
+    for segment in segments:
+        repair_segment(store.segments_dir, segment)
 
 
 def _check_name(name: str) -> None:

@@ -15,6 +15,7 @@ What the index file contains is not known here.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ INDEX_FILE: Final = "index.faiss"
 _TEMPORARY: Final = ".tmp-"
 _REMOVED: Final = ".removed-"
 _GROUND: Final = (SLOTS_FILE, ROWS_FILE)
+_UID: Final = re.compile("[0-9a-f]{16}")
 
 
 class SegmentGoneError(CorruptionError):
@@ -135,17 +137,26 @@ def pack_segments(segments: Sequence[SegmentMeta]) -> bytes:
 
 
 def unpack_segments(data: bytes) -> list[SegmentMeta]:
-    """Unpack a segment list.
+    """Unpack a segment list, which may be one that somebody made up: no path in it leads out of its segment.
 
     Raises:
         CorruptionError: the bytes are no segment list.
 
     """
     try:
-        return _ADAPTER.validate_json(data)
+        segments = _ADAPTER.validate_json(data)
     except ValidationError as error:
         message = f"segment list: {error}"
         raise CorruptionError(message) from error
+    for segment in segments:
+        files = segment.sizes.keys()
+        if not _UID.fullmatch(segment.uid) or not {*_GROUND} <= files <= {*_GROUND, INDEX_FILE}:
+            message = f"segment list: there is no segment {segment.uid!r} of the files {sorted(files)}"
+            raise CorruptionError(message)
+        if segment.checksums.keys() != files:
+            message = f"segment list: segment {segment.uid} has not one checksum a file"
+            raise CorruptionError(message)
+    return segments
 
 
 def write_segment(  # noqa: PLR0913  the parts of a segment

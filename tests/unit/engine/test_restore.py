@@ -28,6 +28,8 @@ from pointstore.storage.archive import (
     write_archive,
 )
 from pointstore.storage.catalog import Catalog
+from pointstore.storage.collection import CollectionStore
+from pointstore.storage.segments import INDEX_FILE
 from tests.building import MAP_SIZE, contents, dense, pids, running_engine, seal, upsert, vector_config, write
 
 if TYPE_CHECKING:
@@ -178,6 +180,19 @@ def add_segment(unpacked: Unpacked) -> None:
     unpacked.change(files=(*unpacked.collection.files, *extra))
 
 
+def lead_elsewhere(**values: object) -> Callable[[Unpacked], None]:
+    """Return what changes the segment in the list that the store holds."""
+
+    def spoil(unpacked: Unpacked) -> None:
+        store = CollectionStore(unpacked.root / "collections/0", MAP_SIZE)
+        with store.write() as txn:
+            (segment,) = store.meta.segments(txn)
+            store.meta.put_segments(txn, (replace(segment, **values),))  # type: ignore[arg-type]
+        store.close()
+
+    return spoil
+
+
 FAULTS: dict[str, tuple[Callable[[Unpacked], object], str]] = {
     "other seq": (lambda u: u.change(seq=99), "another state"),
     "other count": (lambda u: u.change(points=99), "another state"),
@@ -194,6 +209,9 @@ FAULTS: dict[str, tuple[Callable[[Unpacked], object], str]] = {
     "rows": (lambda u: u.flip("vectors.npy", -1), "vectors.npy"),
     "slots": (lambda u: u.flip("slots.npy", -1), "slots.npy"),
     "segment of no list": (add_segment, "in no list of segments"),
+    "segment of another directory": (lead_elsewhere(uid="../../../../../victim"), "there is no segment"),
+    "segment that is nowhere": (lead_elsewhere(uid="0" * 16), "in no list of segments"),
+    "segment without checksums": (lead_elsewhere(checksums={}), "not one checksum a file"),
 }
 
 
@@ -211,6 +229,21 @@ def test_what_an_archive_does_not_mean_is_refused(name: str, single: Path, tmp_p
     with pytest.raises(CorruptionError, match=f"^not a usable snapshot: collection `filled`: .*{text}") as error:
         restore.run(check)
     assert "\n" not in str(error.value)
+    assert_untouched(tmp_path / "target")
+
+
+def test_no_file_elsewhere_is_repaired_away(single: Path, tmp_path: Path) -> None:
+    """A segment of an absolute path, whose only file has not the checksum that the list gives."""
+    victim = tmp_path / "victim" / INDEX_FILE
+    victim.parent.mkdir()
+    victim.write_bytes(b"precious")
+    root = tmp_path / "unpacked"
+    root.mkdir()
+    unpacked = Unpacked(root, read_archive(single, lambda _: None, root))
+    lead_elsewhere(uid=str(victim.parent), checksums={INDEX_FILE: "00"}, sizes={INDEX_FILE: 8})(unpacked)
+    with pytest.raises(CorruptionError, match="not a usable snapshot"):
+        asked(unpacked.pack(tmp_path / "packed"), tmp_path / "target").run(check)
+    assert victim.read_bytes() == b"precious"
     assert_untouched(tmp_path / "target")
 
 

@@ -122,9 +122,11 @@ def test_metadata_keeps_its_kinds(store: CollectionStore, metadata: dict[str, Js
 
 
 def test_segment_list_round_trip(store: CollectionStore) -> None:
+    files = {"slots.npy": 208, "vectors.npy": 288}
+    checksums = dict.fromkeys(files, "00")
     segments = (
-        SegmentMeta("a" * 16, 0, 10, 5, 40, 16, "hnsw-fp16", 16, 100, {"slots.npy": "00"}, {"slots.npy": 208}),
-        SegmentMeta("b" * 16, 3, 1, 2**60, 2**60, 4),
+        SegmentMeta("a" * 16, 0, 10, 5, 40, 16, "hnsw-fp16", 16, 100, checksums, files),
+        SegmentMeta("b" * 16, 3, 1, 2**60, 2**60, 4, checksums=checksums, sizes=files),
     )
     with store.write() as txn:
         store.meta.put_segments(txn, segments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,35 @@ def test_index_is_published_with_its_parameters(tmp_path: Path) -> None:
 def test_damaged_list_is_an_error(data: bytes) -> None:
     with pytest.raises(CorruptionError):
         unpack_segments(data)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"uid": ".."},
+        {"uid": "/etc"},
+        {"uid": "../0123456789abcdef"},
+        {"uid": "0123456789abcdef/"},
+        {"uid": "0123456789abcdef\n"},
+        {"uid": ".tmp-0123456789a"},
+        {"uid": "0123456789ABCDEF"},
+        {"uid": ""},
+        {"checksums": {}},
+        {"checksums": {}, "sizes": {}},
+        {"checksums": {INDEX_FILE: "00"}, "sizes": {INDEX_FILE: 1}},
+        {"checksums": {SLOTS_FILE: "00", INDEX_FILE: "00"}},
+        {"checksums": {SLOTS_FILE: "00"}, "sizes": {SLOTS_FILE: 1}},
+        {
+            "checksums": {SLOTS_FILE: "00", ROWS_FILE: "00", "../x": "00"},
+            "sizes": {SLOTS_FILE: 1, ROWS_FILE: 1, "../x": 1},
+        },
+    ],
+)
+def test_list_that_leads_elsewhere_is_an_error(tmp_path: Path, spoilt: dict[str, Any]) -> None:
+    meta = written(tmp_path)
+    assert unpack_segments(pack_segments([meta, meta])) == [meta, meta]
+    with pytest.raises(CorruptionError, match=r"^segment list: .*segment"):
+        unpack_segments(pack_segments([meta, replace(meta, **spoilt)]))
 
 
 @pytest.mark.parametrize("slots", [[], [2, 2], [3, 2]])
