@@ -22,13 +22,13 @@ import os
 import re
 import tarfile
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
 import zstandard
 from blake3 import blake3
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, FailFast, TypeAdapter, ValidationError
 
-from pointstore.core.errors import CorruptionError
+from pointstore.core.errors import BadRequestError, CorruptionError
 from pointstore.core.schema import CollectionConfig
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION: Final = 1
 MANIFEST_FILE: Final = "manifest.json"
 MANIFEST_BYTES_MAX: Final = 64 << 20
+MANIFEST_VALUES_MAX: Final = 1 << 20
+"""Values in its JSON: a collection has about 60, and 4 a file. One of two bytes takes up to 1.6 KiB to refuse."""
 
 _LEVEL: Final = 1
 """Vectors hardly compress, payloads do well at any level, and the worker has other things to do."""
@@ -48,6 +50,8 @@ _FEED: Final = 2 << 10
 _WINDOW_MAX: Final = 8 << 20
 _BLOCK: Final = tarfile.BLOCKSIZE
 _END_BYTES_MAX: Final = 2 * tarfile.RECORDSIZE
+_ERRORS_TOLD_MAX: Final = 100
+"""Of more than these errors in a manifest none is told: all of them would be put into words."""
 # Built when the first archive is written or read: every process imports this module, few do either.
 _STRICT: Final = ConfigDict(extra="forbid", defer_build=True)
 _PATH: Final = re.compile(
@@ -91,7 +95,7 @@ class ArchivedCollection:
     seq: int
     points: int
     config: CollectionConfig
-    files: tuple[ArchivedFile, ...]
+    files: Annotated[tuple[ArchivedFile, ...], FailFast()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class Manifest:
     kind: Literal["collection", "full"]
     version: str
     created_at_s: int
-    collections: tuple[ArchivedCollection, ...]
+    collections: Annotated[tuple[ArchivedCollection, ...], FailFast()]
     aliases: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT_VERSION
 
@@ -154,6 +158,7 @@ def write_archive(file: BinaryIO, manifest: Manifest, root: Path, proceed: Calla
         SHA-256 of what was written, in lower-case hex.
 
     Raises:
+        BadRequestError: there is more than a manifest may list, or a reader would refuse it.
         CorruptionError: a file is not as the manifest says.
         OSError: input or output error, disk full.
 
@@ -162,6 +167,9 @@ def write_archive(file: BinaryIO, manifest: Manifest, root: Path, proceed: Calla
     compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
     with compressor.stream_writer(cast("BinaryIO", output), closefd=False) as stream:
         text = _MANIFEST.dump_json(manifest, indent=1)
+        if excess := _excess(text):
+            message = f"too much for one snapshot: the list of its contents has {excess}"
+            raise BadRequestError(message)
         _write_member(stream, _header(MANIFEST_FILE, len(text), manifest), io.BytesIO(text), proceed)
         for each in manifest.files():
             with (root / each.path).open("rb") as source:
@@ -264,16 +272,25 @@ def _read_header(stream: _Inflated, name: str, size: int | None) -> int:
     return header.size
 
 
+def _excess(text: bytes) -> str | None:
+    """Return what a manifest has too much of: what it takes to read one is bounded before any of it is parsed."""
+    if len(text) > MANIFEST_BYTES_MAX:
+        return f"{len(text)} bytes, {MANIFEST_BYTES_MAX} at most"
+    # Every value but the first is behind one of them; those in strings count, too, as they are.
+    values = sum(map(text.count, (b",", b"[", b"{")))
+    return f"{values} values, {MANIFEST_VALUES_MAX} at most" if values > MANIFEST_VALUES_MAX else None
+
+
 def _parse(text: bytes) -> Manifest:
+    if excess := _excess(text):
+        raise _refused(f"the manifest has {excess}")
     try:
         found = _FORMAT_ONLY.validate_json(text).format
         if found != FORMAT_VERSION:
             raise _refused(f"its format is {found}, this version reads {FORMAT_VERSION}")
         manifest = _MANIFEST.validate_json(text, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise _refused(f"its manifest is wrong: {place}: {first['msg']}") from error
+        raise _refused(f"its manifest is wrong: {_in_words(error)}") from error
     _check_paths(manifest)
     names = [collection.name for collection in manifest.collections]
     if len(set(names)) != len(names):
@@ -283,6 +300,13 @@ def _parse(text: bytes) -> Manifest:
     if manifest.kind == "collection" and len(names) != 1:
         raise _refused(f"its manifest has {len(names)} collections where there must be one")
     return manifest
+
+
+def _in_words(error: ValidationError) -> str:
+    if error.error_count() > _ERRORS_TOLD_MAX:
+        return f"{error.error_count()} errors"
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _check_paths(manifest: Manifest) -> None:

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import resource
+import subprocess
+import sys
 import tarfile
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ import pytest
 import zstandard
 from blake3 import blake3
 
-from pointstore.core.errors import CorruptionError
+from pointstore.core.errors import BadRequestError, CorruptionError
 from pointstore.core.schema import (
     CollectionConfig,
     Datatype,
@@ -28,8 +30,11 @@ from pointstore.core.schema import (
     VectorParams,
 )
 from pointstore.engine.configure import numbered
+from pointstore.storage import archive as archive_module
 from pointstore.storage.archive import (
+    MANIFEST_BYTES_MAX,
     MANIFEST_FILE,
+    MANIFEST_VALUES_MAX,
     ArchivedCollection,
     ArchivedFile,
     ArchiveRefusedError,
@@ -39,6 +44,7 @@ from pointstore.storage.archive import (
     read_archive,
     write_archive,
 )
+from tests.building import vector_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -365,6 +371,97 @@ def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(ArchiveRefusedError, match=r"^not a usable snapshot: "):
         read_archive(tmp_path / "a", admit)
+
+
+_READ = """
+import resource, sys
+from pathlib import Path
+from pointstore.storage.archive import ArchiveRefusedError, read_archive
+def read(path):
+    try:
+        read_archive(path, print)
+    except ArchiveRefusedError as error:
+        return str(error)
+read(Path(sys.argv[1]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+text = read(Path(sys.argv[2]))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10, text)
+"""
+
+
+def memory_of_reading(text: bytes, tmp_path: Path) -> tuple[int, str]:
+    """Read an archive of a manifest in a process of its own; return MiB that it took, and why it was refused."""
+    for name, content in (("warm", b"{}"), ("bomb", text)):
+        made = forged()
+        made.text = content
+        made.write(tmp_path / name)
+    command = [sys.executable, "-c", _READ, str(tmp_path / "warm"), str(tmp_path / "bomb")]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    grown, reason = done.stdout.strip().split(" ", 1)
+    return int(grown), reason
+
+
+def listing(item: bytes, count: int, place: str) -> bytes:
+    """Return a manifest with a list or map of many items at a place."""
+    made = forged().manifest
+    (made["collections"][0] if place == "files" else made)[place] = "@"
+    bulk = b",".join([item] * count)
+    return json.dumps(made).encode().replace(b'"@"', b"{%b}" % bulk if place == "aliases" else b"[%b]" % bulk)
+
+
+@pytest.mark.parametrize(
+    ("item", "place", "text"),
+    [
+        (b"{}", "files", "files.0.path: Field required"),
+        (b"{}", "collections", "collections.0.name: Field required"),
+        (b"0", "files", "files.0: Input should be an object"),
+    ],
+)
+def test_many_errors_in_a_manifest_take_no_memory(item: bytes, place: str, text: str, tmp_path: Path) -> None:
+    """A quarter of a MiB; to put all its errors into words took 300 MiB."""
+    grown, reason = memory_of_reading(listing(item, (1 << 18) // (len(item) + 1), place), tmp_path)
+    assert text in reason
+    assert grown < 64
+
+
+def test_errors_beyond_some_number_are_not_put_into_words(tmp_path: Path) -> None:
+    aliases = b",".join(b'"%x":0' % number for number in range(30_000))
+    grown, reason = memory_of_reading(listing(aliases, 1, "aliases"), tmp_path)
+    assert reason == "not a usable snapshot: its manifest is wrong: 30000 errors"
+    assert grown < 64
+
+
+@pytest.mark.parametrize("item", [b"{}", b"[0]", b"0"])
+def test_a_manifest_of_more_values_than_allowed_is_not_parsed(item: bytes, tmp_path: Path) -> None:
+    """Nearly 64 MiB of the smallest values there are: parsing them would take gigabytes."""
+    grown, reason = memory_of_reading(listing(item, (60 << 20) // (len(item) + 1), "files"), tmp_path)
+    assert "the manifest has " in reason
+    assert f" values, {MANIFEST_VALUES_MAX} at most" in reason
+    # Its text, in pieces and in one.
+    assert grown < 256
+
+
+@pytest.mark.parametrize("unit", ["bytes", "values"])
+def test_what_a_reader_would_refuse_is_not_written(
+    unit: str, archive: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_module, f"MANIFEST_{unit.upper()}_MAX", 100)
+    with pytest.raises(ArchiveRefusedError, match=r"the manifest has [0-9]+ "):
+        read_archive(archive, admit)
+    text = f"^too much for one snapshot: the list of its contents has [0-9]+ {unit}, 100 at most$"
+    with (tmp_path / "b").open("wb") as file, pytest.raises(BadRequestError, match=text):
+        write_archive(file, manifest(), root, go_on)
+    assert (tmp_path / "b").stat().st_size < 100
+
+
+def test_there_may_be_ten_thousand_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with the files of two segments with indexes; measured on a hundred."""
+    files = tuple(replace(listed(SLOTS), blake3="0" * 64) for _ in range(7))
+    held = tuple(ArchivedCollection("name", 2, 7, 3, numbered(vector_config()), files) for _ in range(100))
+    text = archive_module._MANIFEST.dump_json(replace(manifest(), collections=held), indent=1)
+    monkeypatch.setattr(archive_module, "MANIFEST_BYTES_MAX", MANIFEST_BYTES_MAX // 100)
+    monkeypatch.setattr(archive_module, "MANIFEST_VALUES_MAX", MANIFEST_VALUES_MAX // 100)
+    assert archive_module._excess(text) is None
 
 
 @pytest.mark.parametrize(
