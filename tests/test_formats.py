@@ -185,6 +185,18 @@ def test_every_snapshot_is_restored_and_answers(fixture: Path, tmp_path: Path) -
         test_every_format_can_be_written(engine)
 
 
+@pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.name)
+def test_a_snapshot_is_restored_beside_every_format(fixture: Path, tmp_path: Path) -> None:
+    """Before any start has migrated what is there."""
+    with tarfile.open(fixture) as tar:
+        tar.extractall(tmp_path, filter="data")
+    restore = Restore(SNAPSHOTS[-1], tmp_path, None, True, MAP_SIZE, MAP_SIZE)
+    assert restore.run(lambda root: check_unpacked(root, MAP_SIZE)).points == {"empty": 0, "everything": 11}
+    recover(tmp_path, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+    with running_engine(tmp_path) as engine:
+        test_every_format_opens_and_answers(engine)
+
+
 def test_an_unknown_format_of_a_collection_is_refused(data_dir: Path) -> None:
     with running_engine(data_dir) as engine:
         store = engine.collection("everything")._store

@@ -63,7 +63,8 @@ def recover(
     root = data_dir / COLLECTIONS
     progress = progress or Progress()
     root.mkdir(parents=True, exist_ok=True)
-    collections = _names(data_dir / CATALOG, root, catalog_map_size, progress)
+    progress.begin(CATALOG, data_dir / CATALOG)
+    collections = checked_names(data_dir, catalog_map_size)
     visit("recovery.begun")
     for directory in root.iterdir():
         if directory.name not in collections.values():
@@ -104,13 +105,24 @@ def quarantine(path: Path, reason: str) -> None:
         sync_directory(path)
 
 
-def _names(path: Path, root: Path, map_size: int, progress: Progress) -> dict[str, str]:
-    """Verify the catalog and return the directory of every collection by name."""
-    progress.begin(CATALOG, path)
+def checked_names(data_dir: Path, map_size: int) -> dict[str, str]:
+    """Verify the catalog and return the directory of every collection by name.
+
+    An earlier format is migrated. A new catalog is made only where there are no collections, since it would name none
+    of them, and the next start removes all that no name leads to. So this comes before anything else opens the catalog.
+
+    Args:
+        data_dir: no other process uses it; has a directory of collections.
+        map_size: bound of the catalog in bytes.
+
+    Raises:
+        CorruptionError: the catalog is damaged.
+        StorageError: it is missing or cannot be used.
+    """
+    path, root = data_dir / CATALOG, data_dir / COLLECTIONS
     file = path / DATA_FILE
     fresh = not file.exists() or not file.stat().st_size
     if fresh and any(root.iterdir()):
-        # A new one would name none of them, and all that it does not name is removed.
         msg = f"the catalog {file} is missing, but there are collections: put it back from a backup"
         raise StorageError(msg)
     if not fresh:

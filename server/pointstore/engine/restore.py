@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 from pointstore.core.errors import CorruptionError, InsufficientStorageError, StorageError
 from pointstore.core.failpoint import visit
 from pointstore.core.names import NAME_LENGTH_MAX, forbidden_char
+from pointstore.engine.recover import checked_names
 from pointstore.engine.snapshots import remove_captures
 from pointstore.storage.archive import MANIFEST_FILE, ArchivedCollection, Manifest, load_manifest, read_archive
 from pointstore.storage.catalog import Catalog, Names
@@ -103,15 +104,17 @@ class Restore:
             ArchiveRefusedError, CorruptionError: it is damaged or hostile.
             RestoreRefusedError: names are taken.
             InsufficientStorageError: disk full.
-            StorageError: the data directory cannot be used.
+            StorageError: the data directory cannot be used; its catalog is checked as by a start.
         """
+        with space_errors(self.data_dir):
+            (self.data_dir / COLLECTIONS).mkdir(parents=True, exist_ok=True)
+            checked_names(self.data_dir, self.catalog_map_size)
         remove_captures(self.data_dir)
         catalog = Catalog(self.data_dir / CATALOG, self.catalog_map_size)
         unpacked = self.data_dir / RESTORES / secrets.token_hex(8)
         try:
             with space_errors(self.data_dir):
                 unpacked.mkdir(parents=True)
-                (self.data_dir / COLLECTIONS).mkdir(exist_ok=True)
                 manifest = read_archive(self.snapshot, lambda manifest: self._admit_beside(catalog, manifest), unpacked)
                 visit("snapshot.unpacked")
                 for number in range(len(manifest.collections)):

@@ -347,6 +347,34 @@ def test_a_directory_of_an_unknown_format(single: Path, tmp_path: Path, monkeypa
         asked(single, target, "x").run(check)
 
 
+@pytest.mark.parametrize("damage", ["missing", "empty", "damaged"])
+def test_a_directory_whose_catalog_names_nothing_any_more(
+    damage: str, full: Path, single: Path, source: Path, tmp_path: Path
+) -> None:
+    """As a start, a restore makes no new catalog beside collections: the next start would remove them all."""
+    target = tmp_path / "target"
+    asked(full, target).run(check)
+    file = target / "catalog" / "data.mdb"
+    whole = file.read_bytes()
+    match damage:
+        case "missing":
+            shutil.rmtree(file.parent)
+        case "empty":
+            file.write_bytes(b"")
+        case _:
+            file.write_bytes(b"x" * len(whole))
+    with pytest.raises(StorageError, match=r"^the catalog .*data\.mdb is (missing, but there are|damaged)"):
+        asked(single, target, "more").run(check)
+    with pytest.raises(StorageError, match="the catalog"):
+        recover(target, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+    # Put back from a backup.
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(whole)
+    recover(target, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+    with running_engine(target) as copy, running_engine(source) as original:
+        assert contents(copy.collection("filled")) == contents(original.collection("filled"))
+
+
 def test_an_archive_that_changes_between_the_readings(single: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copy(single, copy)
