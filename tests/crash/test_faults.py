@@ -11,8 +11,10 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from qdrant_grpc import points_pb2
+from qdrant_grpc import snapshots_service_pb2 as messages
 from qdrant_grpc.collections_service_pb2_grpc import CollectionsStub
 from qdrant_grpc.points_service_pb2_grpc import PointsStub
+from qdrant_grpc.snapshots_service_pb2_grpc import SnapshotsStub
 from tests.conftest import wait_until
 from tests.crash.driver import TIMEOUT_S, channel_to, create, verify_points
 from tests.crash.model import EUCLID, Point, Put, creation
@@ -85,13 +87,23 @@ def test_too_many_open_files_pass(start_server: Start) -> None:
     (worker,) = server.worker_pids()
     usual = resource.prlimit(worker, resource.RLIMIT_NOFILE)
     with channel_to(server.address) as channel:
-        collections, stub = CollectionsStub(channel), PointsStub(channel)
+        collections, stub, snapshots = CollectionsStub(channel), PointsStub(channel), SnapshotsStub(channel)
+        assert snapshots.CreateFull(messages.CreateFullSnapshotRequest(), timeout=TIMEOUT_S).time > 0
         count = points_pb2.CountPoints(collection_name=NAME, exact=True)
         assert stub.Count(count, timeout=TIMEOUT_S).result.count == 1
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, usual[1]))
         with pytest.raises(grpc.RpcError) as refused:
             collections.Create(creation("another"), timeout=TIMEOUT_S)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        for call in (
+            lambda: snapshots.Create(messages.CreateSnapshotRequest(collection_name=NAME), timeout=TIMEOUT_S),
+            lambda: snapshots.CreateFull(messages.CreateFullSnapshotRequest(), timeout=TIMEOUT_S),
+            lambda: snapshots.List(messages.ListSnapshotsRequest(collection_name=NAME), timeout=TIMEOUT_S),
+            lambda: snapshots.ListFull(messages.ListFullSnapshotsRequest(), timeout=TIMEOUT_S),
+        ):
+            with pytest.raises(grpc.RpcError) as refused:
+                call()
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert stub.Count(count, timeout=TIMEOUT_S).result.count == 1
         # A client that comes now cannot be accepted; it gets through as soon as there is room, on the same channel.
         with channel_to(server.address) as another:

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -26,7 +26,7 @@ from pointstore.core.errors import (
 from pointstore.core.failpoint import visit
 from pointstore.core.interruption import check
 from pointstore.storage.archive import ArchivedCollection, Manifest, write_archive
-from pointstore.storage.faults import space_errors
+from pointstore.storage.faults import translated
 from pointstore.storage.layout import CAPTURES, COLLECTIONS, RESTORES
 from pointstore.storage.snapshot_files import SnapshotFiles
 
@@ -85,15 +85,17 @@ class Snapshots:
             CorruptionError: a file of it is damaged.
             RateLimitedError: too many snapshots are waited for.
             InsufficientStorageError: disk full.
+            UnavailableError: an I/O error, or too many open files; the same of every method here.
+            BadRequestError: there is more of it than a snapshot may list.
             CallCancelledError, OperationTimeoutError: the call is over.
         """
-        real = self._real_name(name)
-        uid = self._engine.names().collections[real]
         with self._work(proceed) as work:
-            captured = self._captured(real, uid, work)
+            # What the name stands for when its turn has come.
+            names = self._engine.names()
+            real = _real_name(names, name)
+            captured = self._captured(real, names.collections[real], work)
             if captured is None:
                 raise collection_not_found(name)
-            names = self._engine.names()
             aliases = {alias: real for alias, target in names.aliases.items() if target == real}
             content = _Content("collection", [(real, captured)], aliases, work)
             return self._publish(self._files.of_collection(real), f"-{self._engine.peer_id}", content, proceed)
@@ -103,8 +105,8 @@ class Snapshots:
 
         Raises:
             QuarantinedError: a collection must not be used; the text names it.
-            CorruptionError, RateLimitedError, InsufficientStorageError, CallCancelledError, OperationTimeoutError: as
-                for one collection.
+            CorruptionError, RateLimitedError, InsufficientStorageError, BadRequestError, CallCancelledError,
+                OperationTimeoutError: as for one collection.
         """
         with self._work(proceed) as work:
             names, captured = self._capture_all(work, proceed)
@@ -119,11 +121,13 @@ class Snapshots:
         Raises:
             NotFoundError: there is no such collection.
         """
-        return self._files.of_collection(self._real_name(name)).snapshots()
+        with self._translated():
+            return self._files.of_collection(_real_name(self._engine.names(), name)).snapshots()
 
     def full(self) -> list[SnapshotInfo]:
         """Return the snapshots of everything, the oldest first."""
-        return self._files.full().snapshots()
+        with self._translated():
+            return self._files.full().snapshots()
 
     def delete(self, name: str, snapshot: str) -> None:
         """Delete a snapshot of a collection, given by name or alias.
@@ -131,7 +135,8 @@ class Snapshots:
         Raises:
             NotFoundError: there is no such collection or snapshot.
         """
-        _delete(self._files.of_collection(self._real_name(name)), snapshot)
+        with self._translated():
+            _delete(self._files.of_collection(_real_name(self._engine.names(), name)), snapshot)
 
     def delete_full(self, snapshot: str) -> None:
         """Delete a snapshot of everything.
@@ -139,13 +144,12 @@ class Snapshots:
         Raises:
             NotFoundError: there is no such snapshot.
         """
-        _delete(self._files.full(), snapshot)
+        with self._translated():
+            _delete(self._files.full(), snapshot)
 
-    def _real_name(self, name: str) -> str:
-        real = self._engine.names().resolve(name)
-        if real is None:
-            raise collection_not_found(name)
-        return real
+    def _translated(self) -> AbstractContextManager[None]:
+        """Turn what the operating system refuses into errors of ours; no environment is in doubt after it."""
+        return translated(self._files.root)
 
     @contextmanager
     def _work(self, proceed: Callable[[], None]) -> Iterator[Path]:
@@ -153,7 +157,7 @@ class Snapshots:
         if not self._slots.acquire(blocking=False):
             raise RateLimitedError("Too many snapshots are being made, try again later", _RETRY_S)
         try:
-            with space_errors(self._captures.parent), self._files.turn(proceed):
+            with self._translated(), self._files.turn(proceed):
                 # Whoever had the turn before and died left its files here.
                 self._files.remove_unfinished()
                 shutil.rmtree(self._captures, ignore_errors=True)
@@ -217,6 +221,13 @@ class _Content:
     found: list[tuple[str, Capture]]
     aliases: dict[str, str]
     work: Path
+
+
+def _real_name(names: Names, name: str) -> str:
+    real = names.resolve(name)
+    if real is None:
+        raise collection_not_found(name)
+    return real
 
 
 def _delete(shelf: Shelf, snapshot: str) -> None:

@@ -27,7 +27,6 @@ from pointstore.core.errors import (
     InsufficientStorageError,
     PointstoreError,
     ReadOnlyError,
-    StorageError,
 )
 from pointstore.storage.directories import sync_directory
 from pointstore.storage.faults import NO_SPACE_TEXT, fault, is_full, translated
@@ -305,17 +304,17 @@ class Environment:
 
         Raises:
             InsufficientStorageError: disk full.
-            StorageError: an input or output error.
+            UnavailableError: an I/O error, which unlike that of a commit leaves no doubt about the environment itself.
+            StorageError: it cannot be copied for another reason.
+            OSError: the file cannot be made.
         """
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
             self._env.copyfd(descriptor, compact=True, txn=cast("lmdb.Transaction", txn))
         except lmdb.Error as error:
-            # Unlike a failed commit this leaves no doubt about the environment itself.
-            if isinstance(fault(error, path.parent), InsufficientStorageError) or is_full(path.parent):
+            if is_full(path):
                 raise InsufficientStorageError(NO_SPACE_TEXT) from error
-            msg = f"cannot copy {self.path}: {error}"
-            raise StorageError(msg) from error
+            raise fault(error, path) from error
         finally:
             os.close(descriptor)
 

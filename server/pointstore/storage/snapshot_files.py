@@ -168,16 +168,16 @@ class SnapshotFiles:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
 
     def of_collection(self, name: str) -> Shelf:
         """Return the snapshots of the collections that had or have this very name."""
         escaped = _escaped(name)
-        return Shelf(self._root / _COLLECTIONS / escaped, name, escaped, _COLLECTION_REST)
+        return Shelf(self.root / _COLLECTIONS / escaped, name, escaped, _COLLECTION_REST)
 
     def full(self) -> Shelf:
         """Return the snapshots of everything."""
-        return Shelf(self._root / _FULL, _FULL_PREFIX, _FULL_PREFIX, _FULL_REST)
+        return Shelf(self.root / _FULL, _FULL_PREFIX, _FULL_PREFIX, _FULL_REST)
 
     @contextlib.contextmanager
     def turn(self, proceed: Callable[[], None]) -> Iterator[None]:
@@ -187,7 +187,7 @@ class SnapshotFiles:
             proceed: called again and again; may raise to end the waiting.
 
         """
-        make_directories(self._root)
+        make_directories(self.root)
         with self._lock() as descriptor:
             while not _locked(descriptor):
                 proceed()
@@ -200,19 +200,19 @@ class SnapshotFiles:
         Where nothing can be deleted it stays, which does no harm.
         """
         try:
-            if not self._root.is_dir():
+            if not self.root.is_dir():
                 return []
             with self._lock() as descriptor:
                 return self.remove_unfinished() if _locked(descriptor) else []
         except OSError as error:
-            _log.warning("unfinished snapshots are not removed", directory=str(self._root), reason=str(error))
+            _log.warning("unfinished snapshots are not removed", directory=str(self.root), reason=str(error))
             return []
 
     def remove_unfinished(self) -> list[str]:
         """Delete what was never finished; return the names. The caller has the turn."""
         removed = [
             path
-            for path in [*self._root.glob(f"{_FULL}/*"), *self._root.glob(f"{_COLLECTIONS}/*/*")]
+            for path in [*self.root.glob(f"{_FULL}/*"), *self.root.glob(f"{_COLLECTIONS}/*/*")]
             if path.name.startswith(_TEMPORARY)
             or (path.name.endswith(_SUFFIX + _CHECKSUM) and not path.with_suffix("").exists())
         ]
@@ -222,7 +222,7 @@ class SnapshotFiles:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[int]:
-        descriptor = os.open(self._root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             yield descriptor
         finally:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import errno
+import os
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,12 +15,14 @@ import pytest
 
 from pointstore.core.catalog import CreateAlias, RenameAlias
 from pointstore.core.errors import (
+    CallCancelledError,
     CorruptionError,
     InsufficientStorageError,
     NotFoundError,
     QuarantinedError,
     RateLimitedError,
     StorageError,
+    UnavailableError,
 )
 from pointstore.core.schema import CollectionConfig
 from pointstore.core.update import DeletePoints
@@ -28,6 +34,7 @@ from pointstore.storage.archive import Manifest, read_archive
 from pointstore.storage.env import Environment
 from pointstore.storage.layout import QUARANTINE
 from pointstore.storage.segments import INDEX_FILE, ROWS_FILE, SegmentGoneError
+from pointstore.storage.snapshot_files import Shelf
 from tests.building import contents, dense, merge_segments, pids, seal, upsert, vector_config, write
 
 if TYPE_CHECKING:
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
 
     from pointstore.engine.collection import Collection
     from pointstore.engine.engine import Engine
+    from pointstore.storage.catalog import Names
 
 
 @pytest.fixture
@@ -228,6 +236,69 @@ def test_a_collection_that_is_dropped_meanwhile(
     assert filled.name == "filled"
 
 
+def test_a_collection_that_is_dropped_as_soon_as_its_name_is_known(
+    engine: Engine, snapshots: Snapshots, filled: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = engine.names
+
+    def dropped() -> Names:
+        names = current()
+        engine.drop_collection("filled")
+        return names
+
+    monkeypatch.setattr(engine, "names", dropped)
+    with pytest.raises(NotFoundError, match="Collection `filled` doesn't exist!"):
+        snapshots.create("filled")
+    assert_nothing_left(tmp_path)
+    assert filled.name == "filled"
+
+
+def test_a_collection_that_is_replaced_while_its_snapshot_waits(
+    engine: Engine, snapshots: Snapshots, filled: Collection, tmp_path: Path
+) -> None:
+    """The snapshot is of the collection that has the name when its turn comes."""
+    waiting = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with snapshots._files.turn(go_on):
+            made = pool.submit(snapshots.create, "filled", waiting.set)
+            assert waiting.wait(10)
+            engine.drop_collection("filled")
+            engine.create_collection("filled", vector_config())
+            write(engine.collection("filled"), upsert((1, {"": dense(1, 1)}, {})))
+        assert made.result(10).size > 0
+    (held,) = read(tmp_path).collections
+    assert (held.seq, held.points) == (1, 1)
+    assert filled.name == "filled"
+
+
+CALLS: dict[str, Callable[[Snapshots], object]] = {
+    "create": lambda snapshots: snapshots.create("filled"),
+    "create_full": lambda snapshots: snapshots.create_full(),
+    "of_collection": lambda snapshots: snapshots.of_collection("filled"),
+    "full": lambda snapshots: snapshots.full(),
+    "delete": lambda snapshots: snapshots.delete("filled", "x"),
+    "delete_full": lambda snapshots: snapshots.delete_full("x"),
+}
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("name", CALLS)
+def test_what_the_operating_system_refuses(
+    name: str, number: int, snapshots: Snapshots, filled: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        for method in ("snapshots", "delete", "create"):
+            patched.setattr(Shelf, method, refuse)
+        with pytest.raises(InsufficientStorageError if number == errno.ENOSPC else UnavailableError):
+            CALLS[name](snapshots)
+    # Nothing is in doubt.
+    write(filled, upsert((50, {"": dense(1, 1)}, {})))
+    assert snapshots.create("filled").size > 0
+
+
 def test_a_quarantined_collection(engine: Engine, snapshots: Snapshots, tmp_path: Path) -> None:
     engine.create_collection("bad", CollectionConfig())
     (directory,) = (tmp_path / "data" / "collections").iterdir()
@@ -250,10 +321,10 @@ def test_work_that_is_ended_leaves_nothing(
         nonlocal left
         left -= 1
         if left < 0:
-            raise InterruptedError
+            raise CallCancelledError("ended")
 
     engine.create_collection("other", CollectionConfig())
-    with pytest.raises(InterruptedError):
+    with pytest.raises(CallCancelledError):
         snapshots.create_full(proceed)
     assert_nothing_left(tmp_path)
     snapshots.create_full()
@@ -281,12 +352,12 @@ def test_no_more_wait_than_a_few(snapshots: Snapshots, filled: Collection) -> No
 
         def stop() -> None:
             if ended.is_set():
-                raise InterruptedError
+                raise CallCancelledError("ended")
 
         def wait() -> None:
             try:
                 snapshots.create("filled", stop)
-            except InterruptedError as error:
+            except CallCancelledError as error:
                 errors.append(error)
 
         threads = [threading.Thread(target=wait) for _ in range(WAITING_MAX)]

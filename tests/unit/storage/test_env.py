@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -11,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 import lmdb
 import pytest
 
-from pointstore.core.errors import CorruptionError, InsufficientStorageError, ReadOnlyError, StorageError
+from pointstore.core.errors import (
+    CorruptionError,
+    InsufficientStorageError,
+    ReadOnlyError,
+    StorageError,
+    UnavailableError,
+)
 from pointstore.storage import env as env_module
 from pointstore.storage.env import Environment
 from pointstore.storage.layout import INTERRUPTED
@@ -312,4 +319,28 @@ def test_a_note_of_an_interrupted_commit_is_settled(environment: Environment) ->
     with environment.read() as txn:
         assert txn.id() == before + 1
     environment.settle()
+    assert _get(environment, b"k") == b"v"
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, InsufficientStorageError),
+        (errno.EIO, UnavailableError),
+        (errno.ENOMEM, UnavailableError),
+        (errno.EBADF, StorageError),
+    ],
+)
+def test_a_copy_that_fails_leaves_no_doubt_about_the_environment(
+    number: int, expected: type[Exception], environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise lmdb.Error(f"mdb_env_copyfd3: {os.strerror(number)}")
+
+    with environment.read() as txn, monkeypatch.context() as patched:
+        patched.setattr(environment, "_env", SimpleNamespace(copyfd=fail))
+        with pytest.raises(expected) as refused:
+            environment.copy(txn, tmp_path / "copy")
+    assert number != errno.EBADF or type(refused.value) is StorageError
+    _put(environment, b"k", b"v")
     assert _get(environment, b"k") == b"v"
