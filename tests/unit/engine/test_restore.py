@@ -325,6 +325,18 @@ def test_names_that_no_collection_can_have(name: str, single: Path, tmp_path: Pa
     assert not (tmp_path / "target").exists()
 
 
+@pytest.mark.parametrize("alias", ["", "a/b", "a\0b", "..", "x" * 10_000, "a?", "\N{GRINNING FACE}"])
+def test_every_alias_comes_back(alias: str, source: Path, tmp_path: Path) -> None:
+    """The API checks no name of an alias (specification part 1, 7.1), so none makes a snapshot useless."""
+    with running_engine(source) as engine:
+        engine.update_aliases([CreateAlias("filled", alias)])
+        Snapshots(engine, tmp_path, "0.0.0").create_full()
+    (made,) = tmp_path.glob("full/*.snapshot")
+    assert asked(made, tmp_path / "target").run(check).aliases[alias] == "filled"
+    assert names(tmp_path / "target")[1][alias] == "filled"
+    recover(tmp_path / "target", map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
+
+
 def test_everything_has_no_other_name(full: Path, tmp_path: Path) -> None:
     with pytest.raises(RestoreRefusedError, match="a snapshot of everything cannot be given the name of a collection"):
         asked(full, tmp_path / "target", "x").inspect()
