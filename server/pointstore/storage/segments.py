@@ -19,11 +19,11 @@ import re
 import secrets
 import shutil
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 
 import numpy as np
 from blake3 import blake3
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FailFast, TypeAdapter, ValidationError
 
 from pointstore.core.errors import CorruptionError
 from pointstore.core.failpoint import visit
@@ -128,7 +128,7 @@ class SegmentFiles:
     index: Path | None
 
 
-_ADAPTER: Final = TypeAdapter(list[SegmentMeta])
+_ADAPTER: Final = TypeAdapter(Annotated[list[SegmentMeta], FailFast()])
 
 
 def pack_segments(segments: Sequence[SegmentMeta]) -> bytes:

@@ -92,6 +92,13 @@ def test_damaged_list_is_an_error(data: bytes) -> None:
         unpack_segments(data)
 
 
+def test_only_the_first_damage_of_a_list_is_told() -> None:
+    """All errors of a list that somebody made up would take a thousand times its size."""
+    with pytest.raises(CorruptionError, match=r"0\.uid\n") as error:
+        unpack_segments(b"[{},{}]")
+    assert "1.uid" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     "spoilt",
     [
