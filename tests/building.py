@@ -222,3 +222,21 @@ def spoil_root(environment: Path, database: str) -> None:
     with (environment / DATA_FILE).open("r+b") as data:
         data.seek(place + _PAGE_FLAGS)
         data.write(b"\0\0")
+
+
+def place_of_name(environment: Path, name: str) -> int:
+    """Return where in the data file the name of a database stands, which is a key of LMDB's main tree."""
+    file = PageFile(environment)
+    root = newest(file).main.root
+    page, key = file.page(root, leaf=True), name.encode()
+    # Its length stands before the key. What nodes have left behind lies before those in use.
+    place = root * file.page_size + page.rindex(len(key).to_bytes(2, "little") + key) + 2
+    file.close()
+    return place
+
+
+def rename_database(environment: Path, name: str) -> None:
+    """Flip one bit in the name of a database."""
+    content = bytearray((environment / DATA_FILE).read_bytes())
+    content[place_of_name(environment, name) + len(name) - 1] ^= 1
+    (environment / DATA_FILE).write_bytes(content)

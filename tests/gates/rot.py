@@ -43,7 +43,8 @@ from pointstore.engine import recheck, recover
 from pointstore.engine.progress import Progress
 from pointstore.engine.strict import Searches
 from pointstore.index.dense import IndexBuilder, Kind
-from pointstore.storage import keys, segments
+from pointstore.storage import keys, migration, segments
+from pointstore.storage.layout import CATALOG
 from pointstore.storage.pages import DATA_FILE, PageFile
 from pointstore.storage.segments import IndexSource, write_segment
 from pointstore.storage.survey import Survey, newest
@@ -53,6 +54,7 @@ from tests.building import (
     dense,
     multi,
     pids,
+    place_of_name,
     plain_record,
     running_engine,
     seal,
@@ -287,6 +289,10 @@ def damage(rng: random.Random, data_dir: Path) -> str:
             page, place = rng.choice([0, 1, page, page]), rng.randrange(160)
         place += page * file.page_size
         file.close()
+        if rng.random() < 0.05:
+            kind = migration.CATALOG if path.parent.name == CATALOG else migration.COLLECTION
+            name = rng.choice([*kind.databases])
+            place = place_of_name(path.parent, name) + rng.randrange(len(name))
     bit = rng.randrange(8)
     content[place] ^= 1 << bit
     path.write_bytes(content)

@@ -102,32 +102,35 @@ class Environment:
     Args:
         path: its directory.
         map_size: bound of the data file in bytes; reserved as address space only.
-        databases: names of the databases to open.
-        create: make what is missing; otherwise a missing environment is an error.
+        databases: names of the databases to open. They are made with a new environment, and never in another one: there
+            a missing one is damage, not a wish.
+        create: make the environment if it is missing; that is an error otherwise.
+        added: those of the databases that are made in an older environment, too.
         read_only: touch nothing, not even the lock file: only where no other process has it open.
 
     Raises:
         InsufficientStorageError: no space for a new environment.
         UnavailableError: an I/O error, or too many open files.
+        CorruptionError: a database is missing.
         StorageError: it cannot be opened for another reason.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what may be made
         self,
         path: Path,
         map_size: int,
         databases: tuple[str, ...],
         *,
         create: bool = True,
+        added: tuple[str, ...] = (),
         read_only: bool = False,
     ) -> None:
         self.path = path
         self._allocated = 0
         try:
-            created = create and not (path / _DATA_FILE).exists()
-            if created:
+            if create:
                 path.mkdir(parents=True, exist_ok=True)
-            if not create:
+            else:
                 # LMDB would make the file; its own option is about the directory.
                 (path / _DATA_FILE).stat()
             # LMDB maps it with holes, and to fill a hole on a full disk kills the process.
@@ -146,7 +149,13 @@ class Environment:
             try:
                 if not read_only:
                     self._env.reader_check()
-                self._databases = {name: Database(self._env.open_db(name.encode())) for name in databases}
+                # Or the first process to make it died before it had made any.
+                created = create and not self._env.stat()["entries"]
+                if missing := databases if created else added:
+                    with self._env.begin(write=True) as txn:
+                        for name in missing:
+                            self._env.open_db(name.encode(), txn=txn)
+                self._databases = {name: self._opened(name) for name in databases}
                 if created:
                     # LMDB syncs the file, but not its name.
                     sync_directory(path)
@@ -160,6 +169,13 @@ class Environment:
             if isinstance(failure, InsufficientStorageError):
                 raise failure from error
             raise type(failure)(f"cannot open {path}: {error}") from error
+
+    def _opened(self, name: str) -> Database:
+        try:
+            return Database(self._env.open_db(name.encode(), create=False))
+        except lmdb.NotFoundError as error:
+            msg = f"{self.path}: database {name} is missing"
+            raise CorruptionError(msg) from error
 
     def used_bytes(self, txn: Txn) -> int:
         """Return the size of what the databases hold in this transaction, free pages and the list of them left out."""

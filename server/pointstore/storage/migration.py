@@ -1,13 +1,16 @@
 """Environments of earlier formats brought to the present one, each in one transaction: whole or not at all.
 
 Format 1 knew no keys in its checksums, and none at all for slots of ids, codes of terms and their counter; the
-definitions of field indexes were written only once there were any.
+definitions of field indexes were written only once there were any, and so were the databases of their entries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pointstore.core.errors import InsufficientStorageError, StorageError
 from pointstore.core.point import PointId
@@ -17,7 +20,27 @@ from pointstore.storage.points import pack_slot
 
 _FIELD_BYTES = 2
 
-_Reseal = Callable[[bytes, bytes], bytes]
+Reseal = Callable[[bytes, bytes], bytes]
+"""Verify a record of format 1 as far as that is possible, and return that of format 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What tells one kind of environment from the other.
+
+    Attributes:
+        noun: its name in texts.
+        holder: the database with the record of its format.
+        version: its present format.
+        databases: what to do with records of format 1, by name of the database; these are all there are.
+        later: databases that an environment of format 1 may lack.
+    """
+
+    noun: str
+    holder: str
+    version: int
+    databases: Mapping[str, Reseal]
+    later: tuple[str, ...] = ()
 
 
 def migrate_collection(path: Path, map_size: int) -> int | None:
@@ -31,41 +54,38 @@ def migrate_collection(path: Path, map_size: int) -> int | None:
             was changed.
         CorruptionError: a record is damaged; nothing was changed.
     """
-    readers: dict[str, _Reseal] = {**dict.fromkeys(collection.DATABASES, _sealed), "ids": _slot, "terms": _term}
-    return _migrate(path / collection.ENVIRONMENT, map_size, "meta", "data", meta.FORMAT_VERSION, readers)
+    return _migrate(path / collection.ENVIRONMENT, map_size, COLLECTION)
 
 
 def migrate_catalog(path: Path, map_size: int) -> int | None:
     """Bring the catalog to the present format; as `migrate_collection`."""
-    readers = dict.fromkeys(catalog.DATABASES, _sealed)
-    return _migrate(path, map_size, "node", "catalog", catalog.FORMAT_VERSION, readers)
+    return _migrate(path, map_size, CATALOG)
 
 
-def _migrate(  # noqa: PLR0913  what tells one kind of environment from the other
-    path: Path, map_size: int, holder: str, noun: str, newest: int, readers: Mapping[str, _Reseal]
-) -> int | None:
-    environment = Environment(path, map_size, tuple(readers), create=False)
+def _migrate(path: Path, map_size: int, kind: Kind) -> int | None:
+    with closing(Environment(path, map_size, (kind.holder,), create=False)) as environment, environment.read() as txn:
+        found = format_of(txn, environment.database(kind.holder))
+    if found is None or found == kind.version:
+        return None
+    if found != 1:
+        raise keys.unknown_format(kind.noun, found, kind.version)
     try:
-        with environment.read() as txn:
-            found = format_of(txn, environment.database(holder))
-        if found is None or found == newest:
-            return None
-        if found != 1:
-            raise keys.unknown_format(noun, found, newest)
-        with environment.write() as txn:
-            for name, reseal in readers.items():
-                _seal_again(txn, environment.database(name), reseal)
-            if noun == "data" and txn.get(keys.FIELDS, db=environment.database(holder)) is None:
-                record = keys.seal(keys.FIELDS, b'{"indexes":[],"next_number":0}')
-                txn.put(keys.FIELDS, record, db=environment.database(holder))
-            txn.put(keys.FORMAT, keys.seal(b"", keys.u64(newest)), db=environment.database(holder))
+        with closing(Environment(path, map_size, tuple(kind.databases), create=False, added=kind.later)) as environment:
+            _rewrite(environment, kind)
     except InsufficientStorageError as error:
-        msg = f"there is no room for bringing {noun} of an earlier format to the present one: {error}"
+        msg = f"there is no room for bringing {kind.noun} of an earlier format to the present one: {error}"
         raise StorageError(msg) from error
-    else:
-        return found
-    finally:
-        environment.close()
+    return found
+
+
+def _rewrite(environment: Environment, kind: Kind) -> None:
+    holder = environment.database(kind.holder)
+    with environment.write() as txn:
+        for name, reseal in kind.databases.items():
+            _seal_again(txn, environment.database(name), reseal)
+        if kind is COLLECTION and txn.get(keys.FIELDS, db=holder) is None:
+            txn.put(keys.FIELDS, keys.seal(keys.FIELDS, b'{"indexes":[],"next_number":0}'), db=holder)
+        txn.put(keys.FORMAT, keys.seal(b"", keys.u64(kind.version)), db=holder)
 
 
 def format_of(txn: Txn, database: Database) -> int | None:
@@ -74,7 +94,7 @@ def format_of(txn: Txn, database: Database) -> int | None:
     return None if record is None else keys.of_u64(keys.unseal(b"", record, "format"))
 
 
-def _seal_again(txn: Txn, database: Database, reseal: _Reseal) -> None:
+def _seal_again(txn: Txn, database: Database, reseal: Reseal) -> None:
     cursor = txn.cursor(db=database)
     found = cursor.first()
     while found:
@@ -95,3 +115,13 @@ def _slot(key: bytes, record: bytes) -> bytes:
 
 def _term(key: bytes, record: bytes) -> bytes:
     return _sealed(key, record) if key[_FIELD_BYTES : _FIELD_BYTES + 1] == b"c" else keys.seal(key, record)
+
+
+COLLECTION: Final = Kind(
+    "data",
+    "meta",
+    meta.FORMAT_VERSION,
+    {**dict.fromkeys(collection.DATABASES, _sealed), "ids": _slot, "terms": _term},
+    later=("fields", "terms"),
+)
+CATALOG: Final = Kind("catalog", "node", catalog.FORMAT_VERSION, dict.fromkeys(catalog.DATABASES, _sealed))

@@ -9,6 +9,7 @@ anyone reads and nobody verifies.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
@@ -22,6 +23,9 @@ _FIRST_PAGE = 2
 Check = Callable[[str, bytes, bytes], str | None]
 """Verify a record: name of its database, key, value; returns what is wrong with it."""
 
+Names = Callable[[AbstractSet[str]], str | None]
+"""Verify the names of all databases, keys that no checksum covers; returns what is wrong with them."""
+
 
 @dataclass(slots=True)
 class Survey:
@@ -32,14 +36,12 @@ class Survey:
         records: number of records looked at.
         complete: whether the walk came to its end.
         leaked: pages that are neither used nor free: lost room, no damage.
-        databases: their names.
     """
 
     damage: list[str] = field(default_factory=list)
     records: int = 0
     complete: bool = True
     leaked: int = 0
-    databases: tuple[str, ...] = ()
 
 
 def newest(file: PageFile) -> Meta:
@@ -92,6 +94,7 @@ def survey(  # noqa: PLR0913  how far to go
     meta: Meta,
     check: Check,
     *,
+    names: Names = lambda _: None,
     rank: Callable[[str], int] = len,
     deadline: float | None = None,
     damage_max: int = DAMAGE_MAX,
@@ -102,11 +105,12 @@ def survey(  # noqa: PLR0913  how far to go
         file: the data file.
         meta: the root of the snapshot.
         check: verifies a record.
+        names: verifies the names of databases.
         rank: gives databases their order, smallest first.
         deadline: time of `time.monotonic` at which to stop.
         damage_max: number of lines of damage after which to stop.
     """
-    return _Walk(file, meta, deadline, damage_max).run(check, rank)
+    return _Walk(file, meta, deadline, damage_max).run(check, names, rank)
 
 
 class _EndError(Exception):
@@ -137,7 +141,7 @@ class _Walk:
         self._used_behind: set[int] = set()
         self.survey = Survey()
 
-    def run(self, check: Check, rank: Callable[[str], int]) -> Survey:
+    def run(self, check: Check, names: Names, rank: Callable[[str], int]) -> Survey:
         trees: dict[str, Tree] = {}
 
         def free(key: bytes, _flags: int, value: bytes) -> None:
@@ -159,8 +163,10 @@ class _Walk:
 
         try:
             self._tree(_Pass(_FREE, free), self._meta.free)
-            self._tree(_Pass(_MAIN, _subtrees_into(trees)), self._meta.main)
-            self.survey.databases = tuple(trees)
+            walk = _Pass(_MAIN, _subtrees_into(trees))
+            self._tree(walk, self._meta.main)
+            if not self.survey.damage and (problem := names(trees.keys())) is not None:
+                self._note(walk, problem)
             for name in sorted(trees, key=rank):
                 self._tree(_Pass(name, record(name)), trees[name])
             self.survey.leaked = max(0, self._meta.last_page + 1 - _FIRST_PAGE - self._accounted())

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
 from pointstore.core.errors import CorruptionError, StorageError
 from pointstore.core.point import PointId
-from pointstore.storage import catalog, keys, meta
+from pointstore.storage import keys, meta, migration
 from pointstore.storage.collection import ENVIRONMENT, CollectionStore
 from pointstore.storage.env import Txn
 from pointstore.storage.pages import DamagedPageError, PageFile
 from pointstore.storage.pages import Meta as Root
 from pointstore.storage.points import unpack_slot
-from pointstore.storage.survey import DAMAGE_MAX, Survey, newest, of_transaction, records, survey
+from pointstore.storage.survey import DAMAGE_MAX, Check, Names, Survey, newest, of_transaction, records, survey
 
 _FIRST: Final = ("meta", "node", "live", "ids")
 _LAST: Final = ("points", "log")
@@ -33,12 +33,12 @@ def verify_collection(path: Path, *, deadline: float | None = None, damage_max: 
     Raises:
         StorageError: its format is unknown to this version.
     """
-    return _verify(path / ENVIRONMENT, "meta", "data", meta.FORMAT_VERSION, deadline, damage_max)
+    return _verify(path / ENVIRONMENT, migration.COLLECTION, deadline, damage_max)
 
 
 def verify_catalog(path: Path, *, damage_max: int = DAMAGE_MAX) -> Survey:
     """Verify the catalog that nobody writes to; as `verify_collection`."""
-    return _verify(path, "node", "catalog", catalog.FORMAT_VERSION, None, damage_max)
+    return _verify(path, migration.CATALOG, None, damage_max)
 
 
 def verify_snapshot(store: CollectionStore, txn: Txn) -> Survey | None:
@@ -47,7 +47,10 @@ def verify_snapshot(store: CollectionStore, txn: Txn) -> Survey | None:
         file = PageFile(store.path / ENVIRONMENT)
         try:
             root = of_transaction(file, txn.id())
-            return None if root is None else survey(file, root, _check, damage_max=1)
+            if root is None:
+                return None
+            names = _names_of(migration.COLLECTION, meta.FORMAT_VERSION)
+            return survey(file, root, _check, names=names, damage_max=1)
         finally:
             file.close()
     except DamagedPageError as error:
@@ -84,15 +87,14 @@ def collections_in(path: Path) -> dict[str, str]:
         file.close()
 
 
-def _verify(  # noqa: PLR0913  what tells one kind of environment from the other, and how far to go
-    path: Path, holder: str, noun: str, version: int, deadline: float | None, damage_max: int
-) -> Survey:
+def _verify(path: Path, kind: migration.Kind, deadline: float | None, damage_max: int) -> Survey:
     try:
         file = PageFile(path)
         try:
             root = newest(file)
-            check = _check_of(_format(file, root, holder), noun, version)
-            return survey(file, root, check, rank=_rank, deadline=deadline, damage_max=damage_max)
+            found = _format(file, root, kind.holder)
+            names, check = _names_of(kind, found), _check_of(kind, found)
+            return survey(file, root, check, names=names, rank=_rank, deadline=deadline, damage_max=damage_max)
         finally:
             file.close()
     except DamagedPageError as error:
@@ -111,11 +113,24 @@ def _format(file: PageFile, root: Root, holder: str) -> int | None:
         raise DamagedPageError(str(error)) from error
 
 
-def _check_of(found: int | None, noun: str, version: int) -> Callable[[str, bytes, bytes], str | None]:
-    if found is None or found == version:
+def _names_of(kind: migration.Kind, version: int | None) -> Names:
+    """Return the check of the names of an environment's databases, which nothing else would miss."""
+    optional = set(kind.later if version == 1 else ())
+
+    def check(found: AbstractSet[str]) -> str | None:
+        missing, unknown = sorted(kind.databases.keys() - found - optional), sorted(found - kind.databases.keys())
+        if not missing and not unknown:
+            return None
+        return f"missing are {missing}, unknown {unknown}"
+
+    return check
+
+
+def _check_of(kind: migration.Kind, version: int | None) -> Check:
+    if version is None or version == kind.version:
         return _check
-    if found != 1:
-        raise keys.unknown_format(noun, found, version)
+    if version != 1:
+        raise keys.unknown_format(kind.noun, version, kind.version)
     # Its records are checked while they are migrated.
     return lambda _database, _key, _record: None
 

@@ -24,7 +24,7 @@ from pointstore.storage.log import LmdbLog
 from pointstore.storage.pages import PageFile
 from pointstore.storage.points import pack_point, pack_slot
 from pointstore.storage.survey import newest
-from tests.building import MAP_SIZE, dense, multi, pid, running_engine, seal, sparse, upsert, write
+from tests.building import MAP_SIZE, dense, multi, pid, rename_database, running_engine, seal, sparse, upsert, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -265,6 +265,25 @@ def test_damaged_pages_are_named_and_the_rest_is_left_alone(data_dir: Path) -> N
     assert not report.clean
     assert file.read_bytes() == bytes(content)
     assert any("database" in line and "page" in line for line in report.lines())
+
+
+@pytest.mark.parametrize("name", ["fields", "live", "log", "meta"])
+def test_a_database_of_another_name_is_damage_that_no_repair_touches(data_dir: Path, name: str) -> None:
+    store = _directory(data_dir) / "store"
+    rename_database(store, name)
+    before = (store / "data.mdb").read_bytes()
+    finding, *_ = _check(data_dir, repair=True).findings["c"]
+    assert (finding.kind, finding.part) == (Kind.LOST, "store")
+    assert f"missing are ['{name}'], unknown [" in finding.text
+    assert (store / "data.mdb").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["aliases", "collections", "node"])
+def test_a_catalog_whose_database_has_another_name_removes_nothing(data_dir: Path, name: str) -> None:
+    rename_database(data_dir / "catalog", name)
+    report = _check(data_dir, repair=True)
+    assert [finding.kind for finding in report.findings[""]] == [Kind.LOST]
+    assert report.findings[f"in directory {_directory(data_dir).name}"] == []
 
 
 def test_collections_are_checked_without_their_names(data_dir: Path) -> None:

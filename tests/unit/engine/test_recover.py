@@ -12,10 +12,23 @@ import pytest
 from pointstore.core.errors import CorruptionError, StorageError
 from pointstore.engine import recover as recover_module
 from pointstore.engine.recover import recover
+from pointstore.storage import catalog
+from pointstore.storage.collection import DATABASES
 from pointstore.storage.layout import QUARANTINE
 from pointstore.storage.segments import ROWS_FILE, SLOTS_FILE, repair_segment
 from pointstore.storage.verify import verify_collection
-from tests.building import MAP_SIZE, contents, dense, running_engine, seal, spoil_root, upsert, vector_config, write
+from tests.building import (
+    MAP_SIZE,
+    contents,
+    dense,
+    rename_database,
+    running_engine,
+    seal,
+    spoil_root,
+    upsert,
+    vector_config,
+    write,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,6 +195,36 @@ def test_time_spent_on_segments_is_not_that_of_stores(data_dir: Path, monkeypatc
     assert deadlines == [5.0, 9.0]
 
 
+@pytest.mark.parametrize("name", DATABASES)
+def test_a_database_of_another_name_quarantines(data_dir: Path, name: str) -> None:
+    store = _segment(data_dir, "bad").parent.parent / "store"
+    rename_database(store, name)
+    before = (store / "data.mdb").read_bytes()
+    _recover(data_dir)
+    assert f"missing are ['{name}'], unknown [" in (store.parent / QUARANTINE).read_text()
+    assert (store / "data.mdb").read_bytes() == before
+    with running_engine(data_dir) as engine:
+        assert engine.collection("good").count(None) == 21
+
+
+def test_a_database_of_another_name_quarantines_when_there_is_no_time_to_look(data_dir: Path) -> None:
+    store = _segment(data_dir, "bad").parent.parent / "store"
+    rename_database(store, "terms")
+    before = (store / "data.mdb").read_bytes()
+    recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, check_s=0.0)
+    assert (store.parent / QUARANTINE).read_text().endswith("database terms is missing")
+    assert (store / "data.mdb").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", catalog.DATABASES)
+def test_a_catalog_whose_database_has_another_name_stops_the_start(data_dir: Path, name: str) -> None:
+    rename_database(data_dir / "catalog", name)
+    before = sorted(data_dir.rglob("*"))
+    with pytest.raises(CorruptionError, match=rf"is damaged: .*missing are \['{name}'\]"):
+        _recover(data_dir)
+    assert sorted(data_dir.rglob("*")) == before
+
+
 def test_a_lost_directory_quarantines_and_can_be_dropped(data_dir: Path) -> None:
     directory = _segment(data_dir, "bad").parent.parent
     directory.rename(data_dir / "elsewhere")
@@ -199,19 +242,19 @@ def test_a_lost_directory_quarantines_and_can_be_dropped(data_dir: Path) -> None
 def test_a_damaged_catalog_that_names_nothing_is_made_anew(tmp_path: Path) -> None:
     """The power failed during the first start of all."""
     _recover(tmp_path)
-    catalog = tmp_path / "catalog" / "data.mdb"
-    catalog.write_bytes(bytes(512) + catalog.read_bytes()[512:])
+    file = tmp_path / "catalog" / "data.mdb"
+    file.write_bytes(bytes(512) + file.read_bytes()[512:])
     _recover(tmp_path)
     with running_engine(tmp_path) as engine:
         engine.create_collection("c", vector_config())
     _recover(tmp_path)
-    catalog.write_bytes(bytes(512) + catalog.read_bytes()[512:])
+    file.write_bytes(bytes(512) + file.read_bytes()[512:])
     with pytest.raises(StorageError):
         _recover(tmp_path)
 
 
 def test_a_damaged_catalog_is_an_error_of_the_start(data_dir: Path) -> None:
-    catalog = data_dir / "catalog" / "data.mdb"
-    catalog.write_bytes(b"x" * catalog.stat().st_size)
+    file = data_dir / "catalog" / "data.mdb"
+    file.write_bytes(b"x" * file.stat().st_size)
     with pytest.raises(StorageError):
         _recover(data_dir)

@@ -267,6 +267,25 @@ def test_an_unusable_path_is_a_storage_error(tmp_path: Path) -> None:
         Environment(tmp_path / "env", _MAP_SIZE, ("one",))
 
 
+def test_databases_are_made_with_their_environment_only(tmp_path: Path) -> None:
+    """One that is missing later was lost: an empty one in its place would say that there is nothing."""
+    Environment(tmp_path / "env", _MAP_SIZE, ("one",)).close()
+    before = (tmp_path / "env" / "data.mdb").read_bytes()
+    for create in (True, False):
+        with pytest.raises(CorruptionError, match="database two is missing"):
+            Environment(tmp_path / "env", _MAP_SIZE, ("one", "two"), create=create)
+    assert (tmp_path / "env" / "data.mdb").read_bytes() == before
+    Environment(tmp_path / "env", _MAP_SIZE, ("one", "two"), create=False, added=("two",)).close()
+    Environment(tmp_path / "env", _MAP_SIZE, ("one", "two"), create=False).close()
+
+
+def test_an_environment_whose_first_process_died_is_made(tmp_path: Path) -> None:
+    Environment(tmp_path / "env", _MAP_SIZE, ()).close()
+    made = Environment(tmp_path / "env", _MAP_SIZE, ("one",))
+    _put(made, b"k", b"v")
+    made.close()
+
+
 def test_what_is_missing_is_made_only_on_demand(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot open"):
         Environment(tmp_path / "env", _MAP_SIZE, ("one",), create=False)

@@ -11,7 +11,7 @@ import pytest
 from pointstore.core.errors import StorageError
 from pointstore.storage.env import Environment
 from pointstore.storage.pages import DamagedPageError, PageFile
-from pointstore.storage.survey import Survey, newest, of_transaction, records, survey
+from pointstore.storage.survey import Names, Survey, newest, of_transaction, records, survey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,10 +21,12 @@ _NAMES = ("a", "bb", "c")
 _PAGE = 4096
 
 
-def _look(directory: Path, deadline: float | None = None, damage_max: int = 20) -> Survey:
+def _look(
+    directory: Path, deadline: float | None = None, damage_max: int = 20, names: Names = lambda _: None
+) -> Survey:
     file = PageFile(directory)
     try:
-        return survey(file, newest(file), lambda *_: None, deadline=deadline, damage_max=damage_max)
+        return survey(file, newest(file), lambda *_: None, names=names, deadline=deadline, damage_max=damage_max)
     finally:
         file.close()
 
@@ -56,9 +58,8 @@ def test_whatever_is_written_is_accounted_for(tmp_path: Path, seed: int) -> None
         elif readers and rng.random() < 0.1:
             readers.pop().__exit__(None, None, None)
         _change(environment, rng)
-        found = _look(tmp_path / "env")
+        found = _look(tmp_path / "env", names=lambda names: None if names == {*_NAMES} else "other names")
         assert (found.damage, found.complete, found.leaked) == ([], True, 0)
-        assert found.databases == _NAMES
     with environment.read() as txn:
         assert found.records == sum(txn.stat(environment.database(name))["entries"] for name in _NAMES)
     for reader in readers:
@@ -210,6 +211,17 @@ def _write_elsewhere(environment: Environment, rng: random.Random) -> None:
     thread = Thread(target=_change, args=(environment, rng))
     thread.start()
     thread.join()
+
+
+def test_names_that_are_wrong_are_damage_whatever_time_is_left_for_the_records(directory: Path) -> None:
+    file = PageFile(directory)
+
+    def check(*_: object) -> None:
+        pytest.fail("the names come first")
+
+    found = survey(file, newest(file), check, names=lambda names: ", ".join(sorted(names)), damage_max=1)
+    file.close()
+    assert found.damage == ["database (databases): a, bb, c"]
 
 
 def test_first_transactions(tmp_path: Path) -> None:
