@@ -5,7 +5,6 @@ Whatever is read is read in another process, since damaged data can end the one 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -14,6 +13,7 @@ from pointstore.core.errors import CorruptionError
 from pointstore.engine import check_collection
 from pointstore.engine.apart import Apart, DiedError
 from pointstore.engine.findings import Finding, Kind, Report
+from pointstore.engine.recover import remove_unowned
 from pointstore.storage.layout import CATALOG, COLLECTIONS
 from pointstore.storage.verify import collections_in, verify_catalog
 
@@ -77,7 +77,7 @@ class _Checker:
     def _unowned(self, path: Path) -> Finding:
         if not self._repair:
             return Finding(Kind.NOTE, f"directory {path.name}", "belongs to no collection, the next start removes it")
-        shutil.rmtree(path)
+        remove_unowned(path)
         return Finding(Kind.REPAIRED, f"directory {path.name}", "belonged to no collection and is removed")
 
     def _tried(

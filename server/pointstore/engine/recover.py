@@ -69,7 +69,7 @@ def recover(
     for directory in root.iterdir():
         if directory.name not in collections.values():
             _log.warning("removing a directory that no collection owns", directory=directory.name)
-            shutil.rmtree(directory)
+            remove_unowned(directory)
     left_s = check_s
     for place, (name, uid) in enumerate(collections.items()):
         mark = root / uid / QUARANTINE
@@ -88,6 +88,14 @@ def recover(
     progress.end()
 
 
+def remove_unowned(path: Path) -> None:
+    """Remove what lies beside the directories of collections: a directory, or whatever someone has put there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 def quarantine(path: Path, reason: str) -> None:
     """Mark a collection as not to be used.
 
@@ -95,6 +103,9 @@ def quarantine(path: Path, reason: str) -> None:
         StorageError: the disk refuses.
         InsufficientStorageError: not even an empty file finds room.
     """
+    if path.is_file():
+        # Nobody can use it anyway, and it may be all that is left of something.
+        return
     with translated(path):
         path.mkdir(exist_ok=True)
         (path / QUARANTINE).touch()

@@ -244,13 +244,16 @@ def test_leftovers_are_noted_and_removed_by_a_repair(data_dir: Path) -> None:
     left.mkdir()
     unowned = data_dir / "collections" / "00000000"
     unowned.mkdir()
+    file = data_dir / "collections" / "file"
+    file.touch()
     report = _check(data_dir)
     assert report.clean
-    assert [finding.kind for found in report.findings.values() for finding in found] == [Kind.NOTE, Kind.NOTE]
+    assert [finding.kind for found in report.findings.values() for finding in found] == [Kind.NOTE] * 3
     assert left.exists()
     _check(data_dir, repair=True)
     assert not left.exists()
     assert not unowned.exists()
+    assert not file.exists()
 
 
 def test_damaged_pages_are_named_and_the_rest_is_left_alone(data_dir: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -193,6 +194,24 @@ def test_time_spent_on_segments_is_not_that_of_stores(data_dir: Path, monkeypatc
     monkeypatch.setattr(recover_module, "verify_collection", verify)
     _recover(data_dir, check_s=10.0)
     assert deadlines == [5.0, 9.0]
+
+
+def test_what_is_no_directory_does_not_stop_the_start(data_dir: Path) -> None:
+    collections = data_dir / "collections"
+    (data_dir / "elsewhere").mkdir()
+    (collections / "file").write_text("?")
+    (collections / "link").symlink_to(data_dir / "elsewhere")
+    (collections / "broken").symlink_to(data_dir / "nowhere")
+    lost = _segment(data_dir, "bad").parent.parent
+    shutil.rmtree(lost)
+    lost.write_text("?")
+    _recover(data_dir)
+    assert {path.name for path in collections.iterdir() if not path.is_dir()} == {lost.name}
+    assert (data_dir / "elsewhere").is_dir()
+    with running_engine(data_dir) as engine:
+        assert engine.collection("good").count(None) == 21
+        with pytest.raises(StorageError):
+            engine.collection("bad")
 
 
 @pytest.mark.parametrize("name", DATABASES)
