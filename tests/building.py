@@ -26,6 +26,8 @@ from pointstore.core.update import Update, UpdateMode, UpdateResult, UpdateVecto
 from pointstore.core.vector import Dense, Multi, NamedVectors, Sparse, Vector
 from pointstore.engine.engine import Engine
 from pointstore.index import slots as slot_sets
+from pointstore.storage.env import Environment
+from pointstore.storage.keys import FORMAT
 from pointstore.storage.meta import advanced
 from pointstore.storage.pages import DATA_FILE, PageFile, unpack_tree
 from pointstore.storage.segments import SegmentMeta, remove_segment, write_segment
@@ -222,6 +224,14 @@ def spoil_root(environment: Path, database: str) -> None:
     with (environment / DATA_FILE).open("r+b") as data:
         data.seek(place + _PAGE_FLAGS)
         data.write(b"\0\0")
+
+
+def remove_format(catalog: Path) -> None:
+    """Remove the record of a catalog's format."""
+    environment = Environment(catalog, MAP_SIZE, ("node",), create=False)
+    with environment.write() as txn:
+        txn.delete(FORMAT, db=environment.database("node"))
+    environment.close()
 
 
 def place_of_name(environment: Path, name: str) -> int:

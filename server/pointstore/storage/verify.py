@@ -94,7 +94,11 @@ def _verify(path: Path, kind: migration.Kind, deadline: float | None, damage_max
             root = newest(file)
             found = _format(file, root, kind.holder)
             names, check = _names_of(kind, found), _check_of(kind, found)
-            return survey(file, root, check, names=names, rank=_rank, deadline=deadline, damage_max=damage_max)
+            result = survey(file, root, check, names=names, rank=_rank, deadline=deadline, damage_max=damage_max)
+            if found is None and not result.damage:
+                # The first transaction writes it.
+                result.damage.append("there is no record of the format")
+            return result
         finally:
             file.close()
     except DamagedPageError as error:

@@ -24,7 +24,19 @@ from pointstore.storage.log import LmdbLog
 from pointstore.storage.pages import PageFile
 from pointstore.storage.points import pack_point, pack_slot
 from pointstore.storage.survey import newest
-from tests.building import MAP_SIZE, dense, multi, pid, rename_database, running_engine, seal, sparse, upsert, write
+from tests.building import (
+    MAP_SIZE,
+    dense,
+    multi,
+    pid,
+    remove_format,
+    rename_database,
+    running_engine,
+    seal,
+    sparse,
+    upsert,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,6 +280,20 @@ def test_damaged_pages_are_named_and_the_rest_is_left_alone(data_dir: Path) -> N
     assert not report.clean
     assert file.read_bytes() == bytes(content)
     assert any("database" in line and "page" in line for line in report.lines())
+
+
+def test_a_store_without_a_format_is_lost(data_dir: Path) -> None:
+    _change(data_dir, lambda store, txn: txn.delete(keys.FORMAT, db=store.meta._database))
+    finding, *_ = _check(data_dir, repair=True).findings["c"]
+    assert finding == Finding(Kind.LOST, "store", "there is no record of the format")
+
+
+def test_a_catalog_without_a_format_is_lost_and_removes_nothing(data_dir: Path) -> None:
+    remove_format(data_dir / "catalog")
+    report = _check(data_dir, repair=True)
+    (finding,) = report.findings[""]
+    assert (finding.kind, finding.text) == (Kind.LOST, "reading it failed: there is no record of the format")
+    assert report.findings[f"in directory {_directory(data_dir).name}"] == []
 
 
 @pytest.mark.parametrize("name", ["fields", "live", "log", "meta"])

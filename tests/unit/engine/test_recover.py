@@ -22,6 +22,7 @@ from tests.building import (
     MAP_SIZE,
     contents,
     dense,
+    remove_format,
     rename_database,
     running_engine,
     seal,
@@ -242,6 +243,13 @@ def test_a_catalog_whose_database_has_another_name_stops_the_start(data_dir: Pat
     with pytest.raises(CorruptionError, match=rf"is damaged: .*missing are \['{name}'\]"):
         _recover(data_dir)
     assert sorted(data_dir.rglob("*")) == before
+
+
+def test_a_catalog_without_a_format_stops_the_start(data_dir: Path) -> None:
+    """It would pass for a new one, which names nothing."""
+    remove_format(data_dir / "catalog")
+    with pytest.raises(CorruptionError, match="is damaged: there is no record of the format"):
+        _recover(data_dir)
 
 
 def test_a_lost_directory_quarantines_and_can_be_dropped(data_dir: Path) -> None:
