@@ -27,7 +27,7 @@ app: Final = typer.Typer(
 )
 
 _USAGE: Final = 2
-"""Exit status of a command that could not do its work."""
+"""Exit status of a command that could not do its work, or not all of it."""
 
 
 @app.command()
@@ -55,7 +55,7 @@ def check(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Verify a data directory. Exit status 0: nothing is damaged; 1: something is; 2: it cannot be checked."""
+    """Verify a data directory. Exit status 0: nothing is damaged; 1: something is; 2: not all can be checked."""
     import json
 
     from pointstore.claims import ClaimRefusedError, DataDirClaim
@@ -68,10 +68,13 @@ def check(
         _refuse(str(refusal), _USAGE)
     from pointstore.engine.check import check as check_directory
 
-    report = check_directory(directory, map_size=settings.map_size, repair=repair)
+    try:
+        report = check_directory(directory, map_size=settings.map_size, repair=repair)
+    except OSError as error:
+        _refuse(f"{error.filename or directory} cannot be checked: {error.strerror}", _USAGE)
     claim.release()
     typer.echo(json.dumps(report.as_json(), indent=2) if as_json else "\n".join(report.lines()))
-    raise typer.Exit(0 if report.clean else 1)
+    raise typer.Exit(1 if report.damaged else 0 if report.clean else _USAGE)
 
 
 @app.command()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner
 
+from pointstore.cli import app
 from tests.building import dense, running_engine, seal, upsert, vector_config, write
 from tests.conftest import server_environment
 
@@ -104,3 +107,25 @@ def test_what_cannot_be_checked_ends_with_2(tmp_path: Path, server: Server) -> N
     unknown = check(str(tmp_path), POINTSTORE__MAP_SIZE_GB="large")
     assert unknown.returncode == 2
     assert unknown.stderr.startswith("pointstore: invalid settings: map_size_gb: ")
+
+
+def test_an_incomplete_check_ends_with_2_unless_it_finds_damage(data_dir: Path) -> None:
+    store = _store_of(data_dir, "bad")
+    store.unlink()
+    store.symlink_to(store)
+    ended = check(str(data_dir))
+    assert ended.returncode == 2
+    assert "collection bad: NOT CHECKED\n  unchecked store: " in ended.stdout
+    assert ended.stdout.endswith("records verified, no damage found, NOT ALL IS CHECKED\n")
+    assert json.loads(check(str(data_dir), "--json").stdout)["clean"] is False
+    shutil.rmtree(_store_of(data_dir, "good").parent)
+    assert check(str(data_dir)).returncode == 1
+
+
+def test_a_directory_that_cannot_be_read_is_one_line(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "collections")
+
+    monkeypatch.setattr("pointstore.engine.check.check", refuse)
+    ended = CliRunner().invoke(app, ["check", str(data_dir)])
+    assert (ended.exit_code, ended.stderr) == (2, "pointstore: collections cannot be checked: Permission denied\n")

@@ -19,7 +19,15 @@ _END_S = 5.0
 
 
 class DiedError(Exception):
-    """The process ended before its task did; the text says with what."""
+    """The process ended before its task did; the text says with what.
+
+    Attributes:
+        signal: that ended it, None when it was none, or when it took too long.
+    """
+
+    def __init__(self, text: str, ended_by: signal.Signals | None = None) -> None:
+        super().__init__(text)
+        self.signal = ended_by
 
 
 class Apart:
@@ -42,15 +50,15 @@ class Apart:
             Exception: what the function raised.
         """
         connection = self._connection or self._start()
-        connection.send((task, args, kwargs))
         try:
+            connection.send((task, args, kwargs))
             if not connection.poll(self._timeout_s):
                 self.close()
                 msg = f"no end within {self._timeout_s:.0f} s"
                 raise DiedError(msg)
             failed, result = connection.recv()
-        except EOFError:
-            raise DiedError(self._cause()) from None
+        except (EOFError, ConnectionError):
+            raise self._death() from None
         if failed:
             raise cast("Exception", result)
         return cast("_R", result)
@@ -70,15 +78,16 @@ class Apart:
         self._process, self._connection = process, ours
         return ours
 
-    def _cause(self) -> str:
+    def _death(self) -> DiedError:
         process = self._process
         assert process is not None
         process.join(_END_S)
         status = process.exitcode
         self.close()
         if status is not None and status < 0:
-            return signal.Signals(-status).name
-        return f"exit status {status}"
+            ended_by = signal.Signals(-status)
+            return DiedError(ended_by.name, ended_by)
+        return DiedError(f"exit status {status}")
 
 
 def _work(connection: Connection) -> None:

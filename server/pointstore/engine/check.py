@@ -5,11 +5,13 @@ Whatever is read is read in another process, since damaged data can end the one 
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
+from errno import EIO
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
-from pointstore.core.errors import CorruptionError
+from pointstore.core.errors import CorruptionError, PointstoreError
 from pointstore.engine import check_collection
 from pointstore.engine.apart import Apart, DiedError
 from pointstore.engine.findings import Finding, Kind, Report
@@ -19,6 +21,9 @@ from pointstore.storage.verify import collections_in, verify_catalog
 
 STEP_S = 24 * 3600.0
 """Seconds that one step may take; large collections are compared record by record."""
+
+_DAMAGE: Final = frozenset({signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL})
+"""Signals that damaged data explains; others come from outside, SIGKILL where memory is short."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -31,6 +36,9 @@ def check(data_dir: Path, *, map_size: int, repair: bool = False) -> Report:
         data_dir: the directory.
         map_size: bound of one collection's store in bytes.
         repair: make again what can be made from ground state. Nothing is written otherwise.
+
+    Raises:
+        OSError: the directory cannot be read, or what no collection owns cannot be removed.
     """
     checker = _Checker(map_size, repair=repair)
     try:
@@ -53,8 +61,8 @@ class _Checker:
         found: list[Finding] = []
         names = self._tried(found, {}, _names, data_dir / CATALOG)
         self.report.add("", found)
-        if any(finding.kind is Kind.LOST for finding in found):
-            # The names are lost, what they name need not be.
+        if found:
+            # The names are lost or not to be had, what they name need not be.
             names = {f"in directory {uid}": uid for uid in directories}
         else:
             self.report.add("", [self._unowned(root / uid) for uid in sorted(directories - set(names.values()))])
@@ -68,8 +76,9 @@ class _Checker:
         verified, records = self._tried(found, ([], 0), check_collection.verify, path)
         found += verified
         self.report.records += records
-        if any(finding.kind is Kind.LOST for finding in found):
-            return [*found, Finding(Kind.NOTE, "store", "compared no further while its pages or records are damaged")]
+        if any(finding.kind in {Kind.LOST, Kind.UNCHECKED} for finding in found):
+            text = "compared no further, since its pages or records are damaged or could not be read"
+            return [*found, Finding(Kind.NOTE, "store", text)]
         if self._repair:
             found += self._tried(found, [], check_collection.repair, path, self._map_size)
         return found + self._tried(found, [], check_collection.compare, path, self._map_size)
@@ -87,10 +96,25 @@ class _Checker:
         try:
             return self.apart.run(task, *args, **kwargs)
         except DiedError as error:
-            found.append(Finding(Kind.LOST, "store", f"reading it ended the process: {error}"))
+            found.append(Finding(_kind_of(error), "store", f"reading it ended the process: {error}"))
         except Exception as error:  # noqa: BLE001  whatever damage leads to
-            found.append(Finding(Kind.LOST, "store", f"reading it failed: {error}"))
+            found.append(Finding(_kind_of(error), "store", f"reading it failed: {error or type(error).__name__}"))
         return otherwise
+
+
+def _kind_of(error: Exception) -> Kind:
+    """Return whether an error tells of damage, or of a machine that refused to read."""
+    match error:
+        case DiedError():
+            return Kind.LOST if error.signal in _DAMAGE else Kind.UNCHECKED
+        case CorruptionError():
+            return Kind.LOST
+        case OSError():
+            return Kind.LOST if error.errno == EIO else Kind.UNCHECKED
+        case MemoryError() | PointstoreError():
+            return Kind.UNCHECKED
+        case _:
+            return Kind.LOST
 
 
 def _names(path: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pointstore.core.errors import CorruptionError, StorageError
+from pointstore.core.errors import CorruptionError, StorageError, UnavailableError
 from pointstore.core.fields import FieldIndexes
 from pointstore.engine.backfill import fill
 from pointstore.engine.check_fields import check_fields, part_of
@@ -45,17 +45,23 @@ def verify(path: Path) -> tuple[list[Finding], int]:
     try:
         survey = verify_collection(path)
     except StorageError as error:
-        return [*found, Finding(Kind.LOST, "store", str(error))], 0
+        return [*found, Finding(Kind.UNCHECKED, "store", str(error))], 0
     return found + survey_findings(survey), survey.records
 
 
 def compare(path: Path, map_size: int) -> list[Finding]:
-    """Compare everything with everything in a store whose pages and checksums are in order."""
+    """Compare everything with everything in a store whose pages and checksums are in order.
+
+    Raises:
+        UnavailableError, OSError: the machine refuses to read it.
+    """
     if (found := format_at(path)) != FORMAT_VERSION:
         text = f"has format {found}, the next start brings it to {FORMAT_VERSION}; compared only after that"
         return [Finding(Kind.NOTE, "store", text)]
     try:
         store = CollectionStore(path, map_size, read_only=True)
+    except UnavailableError:
+        raise
     except StorageError as error:
         return [Finding(Kind.LOST, "store", str(error))]
     try:

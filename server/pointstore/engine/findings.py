@@ -16,6 +16,8 @@ class Kind(StrEnum):
     """Something that can be made again from ground state is damaged or left over: `--repair` does it."""
     REPAIRED = "repaired"
     """It was made again."""
+    UNCHECKED = "unchecked"
+    """It could not be checked, for a reason that tells nothing of the data."""
     NOTE = "note"
     """Worth knowing, no damage."""
 
@@ -49,8 +51,16 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is damaged, or nothing any more."""
-        return all(finding.kind in {Kind.REPAIRED, Kind.NOTE} for found in self.findings.values() for finding in found)
+        """Whether all was checked and nothing is damaged, or nothing any more."""
+        return self._kinds() <= {Kind.REPAIRED, Kind.NOTE}
+
+    @property
+    def damaged(self) -> bool:
+        """Whether anything is damaged."""
+        return not self._kinds().isdisjoint({Kind.LOST, Kind.DERIVED})
+
+    def _kinds(self) -> set[Kind]:
+        return {finding.kind for found in self.findings.values() for finding in found}
 
     def add(self, collection: str, findings: Iterable[Finding]) -> None:
         """Put findings into the report; a collection without any is in it, too."""
@@ -62,8 +72,9 @@ class Report:
         for collection, findings in self.findings.items():
             name = f"collection {collection}" if collection else "catalog"
             found.append(f"{name}: {_verdict(findings)}")
-            found += [f"  {finding.kind:8}  {finding.part}: {finding.text}" for finding in findings]
-        found.append(f"{self.records} records verified, {'no damage' if self.clean else 'DAMAGED'}")
+            found += [f"  {finding.kind:9} {finding.part}: {finding.text}" for finding in findings]
+        verdict = "DAMAGED" if self.damaged else "no damage" if self.clean else "no damage found, NOT ALL IS CHECKED"
+        found.append(f"{self.records} records verified, {verdict}")
         return found
 
     def as_json(self) -> dict[str, object]:
@@ -84,4 +95,6 @@ def _verdict(findings: list[Finding]) -> str:
         return "DAMAGED"
     if Kind.DERIVED in kinds:
         return "damaged, --repair can mend it"
+    if Kind.UNCHECKED in kinds:
+        return "NOT CHECKED"
     return "repaired" if Kind.REPAIRED in kinds else "clean"

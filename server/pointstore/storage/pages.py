@@ -119,7 +119,7 @@ class PageFile:
         try:
             with (directory / DATA_FILE).open("rb") as file:
                 self._content = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-        except (FileNotFoundError, ValueError) as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError) as error:
             msg = f"{DATA_FILE} is missing or empty"
             raise DamagedPageError(msg) from error
         # The second meta page lies one page behind the first and both name the size.

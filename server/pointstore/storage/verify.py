@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Set as AbstractSet
+from errno import EIO
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from pointstore.core.point import PointId
 from pointstore.storage import keys, meta, migration
 from pointstore.storage.collection import ENVIRONMENT, CollectionStore
 from pointstore.storage.env import Txn
+from pointstore.storage.faults import fault
 from pointstore.storage.pages import DamagedPageError, PageFile
 from pointstore.storage.pages import Meta as Root
 from pointstore.storage.points import unpack_slot
@@ -31,7 +33,7 @@ def verify_collection(path: Path, *, deadline: float | None = None, damage_max: 
         damage_max: number of lines of damage after which to stop.
 
     Raises:
-        StorageError: its format is unknown to this version.
+        StorageError: its format is unknown to this version, or the machine refuses to read it.
     """
     return _verify(path / ENVIRONMENT, migration.COLLECTION, deadline, damage_max)
 
@@ -104,7 +106,9 @@ def _verify(path: Path, kind: migration.Kind, deadline: float | None, damage_max
     except DamagedPageError as error:
         return Survey([str(error)], complete=False)
     except OSError as error:
-        return Survey([f"cannot read {path}: {error.strerror}"], complete=False)
+        if error.errno == EIO:
+            return Survey([f"cannot read {path}: {error.strerror}"], complete=False)
+        raise fault(error, path) from error
 
 
 def _format(file: PageFile, root: Root, holder: str) -> int | None:

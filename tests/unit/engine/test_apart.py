@@ -37,10 +37,12 @@ def test_results_and_errors_come_back(apart: Apart) -> None:
 
 def test_a_death_is_told_and_the_next_task_gets_another_process(apart: Apart) -> None:
     pid = apart.run(os.getpid)
-    with pytest.raises(DiedError, match=r"^SIGBUS$"):
+    with pytest.raises(DiedError, match=r"^SIGBUS$") as died:
         apart.run(os.kill, pid, signal.SIGBUS)
-    with pytest.raises(DiedError, match="exit status 7"):
+    assert died.value.signal is signal.SIGBUS
+    with pytest.raises(DiedError, match="exit status 7") as died:
         apart.run(os._exit, 7)
+    assert died.value.signal is None
     assert apart.run(os.getpid) not in {pid, os.getpid()}
 
 
@@ -49,3 +51,12 @@ def test_a_task_that_takes_too_long_is_ended() -> None:
     with pytest.raises(DiedError, match="no end within 0 s"):
         apart.run(time.sleep, 60)
     apart.close()
+
+
+def test_a_process_that_is_ended_between_two_tasks_is_replaced(apart: Apart) -> None:
+    pid = apart.run(os.getpid)
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(DiedError, match=r"^SIGKILL$"):
+        apart.run(os.getpid)
+    assert apart.run(os.getpid) != pid

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pointstore.core.errors import CorruptionError, InsufficientStorageError, UnavailableError
 from pointstore.core.fields import FieldParams, FieldSchema, FieldType
 from pointstore.core.filter import Field, Filter, MatchKeyword
 from pointstore.core.operation import Nothing
 from pointstore.core.path import parse_path
 from pointstore.core.schema import CollectionConfig, Distance, MultiVectorConfig, SparseVectorParams, VectorParams
 from pointstore.core.update import CreateField
-from pointstore.engine.check import check
+from pointstore.engine import check as check_module
+from pointstore.engine.check import _Checker, check
 from pointstore.engine.check_collection import compare
 from pointstore.engine.findings import Finding, Kind, Report
 from pointstore.storage import keys
@@ -39,7 +45,6 @@ from tests.building import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from pointstore.storage.env import Database, Txn
@@ -321,6 +326,73 @@ def test_collections_are_checked_without_their_names(data_dir: Path) -> None:
     assert not report.clean
     assert report.findings[""][0].kind is Kind.LOST
     assert report.findings[f"in directory {_directory(data_dir).name}"] == []
+
+
+def _end(by: signal.Signals) -> None:
+    os.kill(os.getpid(), by)
+
+
+def _fail(error: Exception) -> None:
+    raise error
+
+
+_UNCHECKED: dict[str, tuple[Callable[..., object], object]] = {
+    "the kernel ended it, short of memory": (_end, signal.SIGKILL),
+    "its process ended itself": (os._exit, 7),
+    "permissions": (_fail, PermissionError(errno.EACCES, "Permission denied")),
+    "memory": (_fail, MemoryError()),
+    "too many open files": (_fail, UnavailableError("too many open files")),
+    "a full disk": (_fail, InsufficientStorageError("No space left on device")),
+}
+_DAMAGED: dict[str, tuple[Callable[..., object], object]] = {
+    **{f"a death by {name}": (_end, signal.Signals[name]) for name in ("SIGBUS", "SIGSEGV", "SIGABRT")},
+    "damage": (_fail, CorruptionError("checksum mismatch")),
+    "a disk that cannot read it": (_fail, OSError(errno.EIO, "Input/output error")),
+    "nonsense": (_fail, ValueError("nonsense")),
+}
+
+
+@pytest.mark.parametrize(("causes", "kind"), [(_UNCHECKED, Kind.UNCHECKED), (_DAMAGED, Kind.LOST)])
+def test_what_ends_a_step_is_damage_or_tells_nothing(
+    causes: dict[str, tuple[Callable[..., object], object]], kind: Kind
+) -> None:
+    checker = _Checker(MAP_SIZE, repair=False)
+    for name, (task, argument) in causes.items():
+        found: list[Finding] = []
+        checker._tried(found, None, task, argument)
+        assert [finding.kind for finding in found] == [kind], name
+    checker.apart.close()
+
+
+def test_nothing_is_touched_that_could_not_be_checked(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_module, "STEP_S", 0.0)
+    report = _check(data_dir, repair=True)
+    assert (report.clean, report.damaged) == (False, False)
+    found = report.findings[f"in directory {_directory(data_dir).name}"]
+    assert [finding.kind for finding in found] == [Kind.UNCHECKED, Kind.NOTE]
+    assert report.lines()[0] == "catalog: NOT CHECKED"
+    assert report.lines()[-1] == "0 records verified, no damage found, NOT ALL IS CHECKED"
+    monkeypatch.undo()
+    assert _check(data_dir).clean
+
+
+def test_a_store_that_cannot_be_read_is_not_called_damaged(data_dir: Path) -> None:
+    file = _directory(data_dir) / "store" / "data.mdb"
+    file.unlink()
+    file.symlink_to(file)
+    report = _check(data_dir)
+    assert (report.clean, report.damaged) == (False, False)
+    assert "Too many levels of symbolic links" in report.findings["c"][0].text
+
+
+def test_an_unknown_format_is_not_called_damaged(data_dir: Path) -> None:
+    _change(
+        data_dir,
+        lambda store, txn: txn.put(keys.FORMAT, keys.seal(b"", keys.u64(99)), db=store.meta._database),
+    )
+    report = _check(data_dir)
+    assert (report.clean, report.damaged) == (False, False)
+    assert "data format 99 is not supported" in report.findings["c"][0].text
 
 
 def test_a_lost_directory(data_dir: Path) -> None:
