@@ -27,7 +27,9 @@ def test_every_format_opens_answers_and_is_sound(tmp_path: Path, budget: Budget)
         with tarfile.open(fixture) as tar:
             tar.extractall(data_dir, filter="data")
         untouched = check(data_dir, map_size=MAP_SIZE)
-        assert untouched.clean, untouched.lines()
+        # Of format 1 a part cannot be checked before it is migrated.
+        assert not untouched.damaged, untouched.lines()
+        assert untouched.clean is (fixture.name != "format-1.tar.gz")
         recover(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE)
         with running_engine(data_dir) as engine:
             formats.test_every_format_opens_and_answers(engine)

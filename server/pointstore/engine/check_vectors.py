@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +23,16 @@ from pointstore.storage.segments import INDEX_FILE, SegmentMeta, open_segment, v
 _Slots = NDArray[np.uint64]
 
 
-def check_segments(store: CollectionStore, metas: list[SegmentMeta]) -> Iterator[Finding]:
-    """Yield what is wrong with segment files against the published list."""
-    present = {path.name for path in store.segments_dir.iterdir()} if store.segments_dir.is_dir() else set()
+def check_segments(root: Path, metas: list[SegmentMeta]) -> Iterator[Finding]:
+    """Yield what is wrong with the segments in a directory against the published list."""
+    present = {path.name for path in root.iterdir()} if root.is_dir() else set()
     for name in sorted(present - {meta.uid for meta in metas}):
         yield Finding(Kind.NOTE, f"segment {name}", "is in no list: left over, the next start removes it")
     for meta in metas:
         if meta.uid not in present:
             yield Finding(Kind.LOST, f"segment {meta.uid}", "is missing")
             continue
-        for file in verify_segment(store.segments_dir, meta):
+        for file in verify_segment(root, meta):
             kind = Kind.DERIVED if file == INDEX_FILE else Kind.LOST
             yield Finding(kind, f"segment {meta.uid}", f"{file} is missing or damaged")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ from tests.building import (
     upsert,
     write,
 )
+from tests.test_formats import FIXTURES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -393,6 +395,39 @@ def test_an_unknown_format_is_not_called_damaged(data_dir: Path) -> None:
     report = _check(data_dir)
     assert (report.clean, report.damaged) == (False, False)
     assert "data format 99 is not supported" in report.findings["c"][0].text
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """Return the directory of the collection with everything of format 1, in a data directory."""
+    with tarfile.open(FIXTURES[0]) as tar:
+        tar.extractall(tmp_path, filter="data")
+    return next(path.parents[1] for path in tmp_path.glob("collections/*/segments/*"))
+
+
+def _kinds(data_dir: Path, *, repair: bool = False) -> list[tuple[Kind, str]]:
+    findings = _check(data_dir, repair=repair).findings["everything"]
+    return [(finding.kind, finding.part.split()[0]) for finding in findings]
+
+
+def test_format_1_cannot_be_checked_as_a_whole_before_it_is_migrated(earlier: Path) -> None:
+    data_dir = earlier.parents[1]
+    assert _kinds(data_dir) == [(Kind.UNCHECKED, "store")]
+    assert _kinds(data_dir, repair=True) == [(Kind.REPAIRED, "store")]
+    assert _kinds(data_dir) == []
+
+
+def test_damaged_records_of_format_1_are_lost(earlier: Path) -> None:
+    file = earlier / "store" / "data.mdb"
+    # The payload of point 4, in its record and in the log.
+    file.write_bytes(file.read_bytes().replace(b"\n\1n\x12\2\x18\4", b"\n\1n\x12\2\x18\5"))
+    assert _kinds(earlier.parents[1]) == [(Kind.LOST, "store"), (Kind.LOST, "store"), (Kind.NOTE, "store")]
+
+
+def test_damaged_segments_of_format_1_are_lost(earlier: Path) -> None:
+    (file,) = earlier.glob("segments/*/vectors.npy")
+    file.write_bytes(file.read_bytes()[:-1] + b"~")
+    assert _kinds(earlier.parents[1])[0] == (Kind.LOST, "segment")
 
 
 def test_a_lost_directory(data_dir: Path) -> None:
