@@ -24,7 +24,7 @@ from pointstore.core.errors import (
     collection_not_found,
 )
 from pointstore.core.failpoint import visit
-from pointstore.core.interruption import check
+from pointstore.core.interruption import check, hasten
 from pointstore.storage.archive import ArchivedCollection, Manifest, write_archive
 from pointstore.storage.faults import translated
 from pointstore.storage.layout import CAPTURES, COLLECTIONS, RESTORES
@@ -89,6 +89,8 @@ class Snapshots:
             BadRequestError: there is more of it than a snapshot may list.
             CallCancelledError, OperationTimeoutError: the call is over.
         """
+        # One that there is not need not wait.
+        _real_name(self._engine.names(), name)
         with self._work(proceed) as work:
             # What the name stands for when its turn has come.
             names = self._engine.names()
@@ -156,6 +158,7 @@ class Snapshots:
         """Wait for the turn; yield a new directory for captured files, which is removed in the end."""
         if not self._slots.acquire(blocking=False):
             raise RateLimitedError("Too many snapshots are being made, try again later", _RETRY_S)
+        hasten()
         try:
             with self._translated(), self._files.turn(proceed):
                 # Whoever had the turn before and died left its files here.
