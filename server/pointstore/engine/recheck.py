@@ -11,11 +11,18 @@ from pathlib import Path
 
 import structlog
 
-from pointstore.core.errors import CorruptionError, StorageError
+from pointstore.core.errors import (
+    CorruptionError,
+    InsufficientStorageError,
+    ReadOnlyError,
+    StorageError,
+    UnavailableError,
+)
 from pointstore.engine.progress import Progress
 from pointstore.engine.recover import quarantine
 from pointstore.storage.catalog import Catalog
 from pointstore.storage.collection import CollectionStore
+from pointstore.storage.faults import fault
 from pointstore.storage.layout import CATALOG, COLLECTIONS, QUARANTINE
 from pointstore.storage.segments import repair_segment
 from pointstore.storage.verify import verify_snapshot
@@ -59,6 +66,9 @@ def recheck(
                 if uid not in catalog.names(None).collections.values():
                     # Dropped meanwhile.
                     continue
+                if _may_pass(error, root / uid):
+                    _log.warning("cannot look for damage", collection=name, directory=uid, reason=str(error))
+                    continue
                 _log.error("collection is quarantined", collection=name, directory=uid, reason=str(error))
                 quarantine(root / uid, str(error))
                 catalog.announce()
@@ -68,6 +78,12 @@ def recheck(
     progress.end()
     _log.info("looked for damaged data", found=damaged)
     return damaged
+
+
+def _may_pass(error: StorageError | OSError, path: Path) -> bool:
+    """Tell whether an error says something of the machine at this moment, and nothing of the data."""
+    failure = fault(error, path) if isinstance(error, OSError) else error
+    return isinstance(failure, UnavailableError | InsufficientStorageError) and not isinstance(failure, ReadOnlyError)
 
 
 def _verify(path: Path, map_size: int) -> None:

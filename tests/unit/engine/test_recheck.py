@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pointstore.core.errors import CorruptionError, QuarantinedError, StorageError
+from pointstore.core.errors import CorruptionError, QuarantinedError, StorageError, UnavailableError
 from pointstore.engine import recheck as recheck_module
 from pointstore.engine.apart import Apart
 from pointstore.engine.progress import STEP_S, Progress, create_note
@@ -123,17 +123,25 @@ def test_segments_that_are_replaced_meanwhile_are_no_damage(
         recheck_module._verify_segments(store)
 
 
-def test_what_the_disk_does_not_give_is_quarantined_and_the_search_goes_on(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (OSError(errno.EIO, "Input/output error"), ["bad", "good"]),
+        (OSError(errno.EMFILE, "Too many open files"), []),
+        (UnavailableError("Too many open files"), []),
+    ],
+)
+def test_what_the_disk_does_not_give_is_quarantined_and_what_the_machine_refuses_is_not(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, found: list[str]
 ) -> None:
     seen: list[str] = []
 
     def repair(_root: Path, meta: SegmentMeta) -> bool:
         seen.append(meta.uid)
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+        raise error
 
     monkeypatch.setattr(recheck_module, "repair_segment", repair)
-    assert _recheck(data_dir) == ["bad", "good"]
+    assert _recheck(data_dir) == found
     assert len(seen) == 2
 
 
