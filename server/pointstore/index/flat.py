@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from pointstore.core import interruption
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pointstore.core.space import Floats, Rows, Space
 
 Positions = NDArray[np.int64]
@@ -26,7 +28,8 @@ _HALF_SCALE: Final = np.float32(2.0**112)
 _HALF_LIMIT: Final = 65_536.0
 
 
-_local = threading.local()
+_spare: Final[dict[str, list[NDArray[Any]]]] = {}
+"""Memory for gathered rows that nobody uses, by dtype."""
 
 
 def search(
@@ -58,24 +61,35 @@ def similarities_of(space: Space, query: Floats, rows: Rows, positions: Position
     for start in range(0, count, step):
         interruption.check()
         stop = min(start + step, count)
-        block = rows[start:stop] if positions is None else _gathered(rows, positions[start:stop])
         with np.errstate(over="ignore", invalid="ignore"):
-            result[start:stop] = space.similarity(query, widen(block))
+            if positions is None:
+                result[start:stop] = space.similarity(query, widen(rows[start:stop]))
+            else:
+                with _gathered(rows, positions[start:stop]) as block:
+                    result[start:stop] = space.similarity(query, widen(block))
     return result
 
 
-def _gathered(rows: Rows, positions: Positions) -> Rows:
-    """Return some rows in memory of the calling thread, which its next call overwrites.
+@contextmanager
+def _gathered(rows: Rows, positions: Positions) -> Iterator[Rows]:
+    """Gather some rows in memory that is lent for the block.
 
-    A fresh megabyte for each block would cost more in page faults than the comparison.
+    A fresh megabyte each time would cost more in page faults than the comparison. What comes back is for whoever is
+    next, so that there is as much of it as the most searches at once have needed, not as there are threads.
     """
     needed = len(positions) * rows.shape[1]
-    scratch: NDArray[np.generic] | None = getattr(_local, rows.dtype.str, None)
-    if scratch is None or scratch.size < needed:
-        scratch = np.empty(max(needed, _BLOCK_FLOATS), rows.dtype)
-        setattr(_local, rows.dtype.str, scratch)
-    # Without "clip", numpy buffers the output to check all positions first.
-    return rows.take(positions, axis=0, out=scratch[:needed].reshape(-1, rows.shape[1]), mode="clip")
+    spare = _spare.setdefault(rows.dtype.str, [])
+    try:
+        scratch = spare.pop()
+    except IndexError:
+        scratch = np.empty(_BLOCK_FLOATS, rows.dtype)
+    if scratch.size < needed:
+        scratch = np.empty(needed, rows.dtype)
+    try:
+        # Without "clip", numpy buffers the output to check all positions first.
+        yield rows.take(positions, axis=0, out=scratch[:needed].reshape(-1, rows.shape[1]), mode="clip")
+    finally:
+        spare.append(scratch)
 
 
 def top(similarities: Floats, k: int) -> Positions:

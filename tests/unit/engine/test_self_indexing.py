@@ -72,7 +72,9 @@ def test_filling_ends_while_writers_are_as_fast(collection: Collection, monkeypa
         rounds += 1
 
     monkeypatch.setattr(backfill, "POINTS_AT_A_TIME", 50)
-    monkeypatch.setattr(backfill, "interruption", SimpleNamespace(check=write_between_transactions))
+    monkeypatch.setattr(
+        backfill, "interruption", SimpleNamespace(check=write_between_transactions, hasten=lambda: None)
+    )
     red = collection.count(_RED)
     assert rounds > 1
     assert raw_kinds(collection) == [RawKind.VALUES]
