@@ -308,13 +308,10 @@ def remove_segment(root: Path, uid: str) -> None:
 
     It disappears as a whole (renamed first), so that who opens it meanwhile sees all of it or `SegmentGoneError`.
     """
-    directory = root / (_REMOVED + uid)
-    try:
-        (root / uid).rename(directory)
-    except FileNotFoundError:
-        return
-    visit("removal.renamed")
-    shutil.rmtree(directory, ignore_errors=True)
+    directory = _put_away(root, uid)
+    if directory is not None:
+        visit("removal.renamed")
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def remove_orphans(root: Path, keep: set[str]) -> list[str]:
@@ -327,11 +324,21 @@ def remove_orphans(root: Path, keep: set[str]) -> list[str]:
     orphans = sorted(path.name for path in root.iterdir() if path.name not in keep)
     for name in orphans:
         path = root / name
-        if path.is_dir():
-            remove_segment(root, name)
-        else:
+        if not path.is_dir():
             path.unlink()
+        elif directory := path if name.startswith(_REMOVED) else _put_away(root, name):
+            shutil.rmtree(directory, ignore_errors=True)
     return orphans
+
+
+def _put_away(root: Path, uid: str) -> Path | None:
+    """Rename a segment, so that nobody opens it any more; None when it is not there."""
+    directory = root / (_REMOVED + uid)
+    try:
+        (root / uid).rename(directory)
+    except FileNotFoundError:
+        return None
+    return directory
 
 
 def _write_array(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterable[NDArray[Any]]) -> str:
