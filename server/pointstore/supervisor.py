@@ -41,11 +41,6 @@ DAMAGE_FOUND: Final = 3
 _OPTIMIZER_DRAIN_S: Final = 2.0
 _DRAIN_LOOK_S: Final = 0.05
 
-_DAMAGE: Final = frozenset(
-    {signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGPROF}
-)
-"""Signals that end a process which follows damaged data, or has computed on it for longer than it may."""
-
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -398,7 +393,9 @@ def _raise_file_limit() -> None:
 
 
 def _is_damage(status: int) -> bool:
-    return -status in _DAMAGE
+    from pointstore.engine.progress import DAMAGE
+
+    return -status in DAMAGE
 
 
 def _describe(status: int) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.wire import filter_tables, geo_tables, nested_tables, text_tables
+from tests.wire import filter_tables, geo_tables, nested_tables, range_tables, text_tables
 from tests.wire.filter_tables import field, must, must_not
 from tests.wire.points_calls import COMPLETED, DENSE, NO_VECTORS, UUID
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Small collections are read point by point; with as many points as these the engine makes indexes of its own.
 PADDING = 300
-TABLES = filter_tables.TABLES | geo_tables.TABLES | nested_tables.TABLES | text_tables.TABLES
+TABLES = filter_tables.TABLES | geo_tables.TABLES | nested_tables.TABLES | range_tables.TABLES | text_tables.TABLES
 CASES = [(name, index) for name, table in TABLES.items() for index in (None, *table.indexes)]
 
 

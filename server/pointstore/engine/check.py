@@ -5,25 +5,22 @@ Whatever is read is read in another process, since damaged data can end the one 
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from errno import EIO
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from pointstore.core.errors import CorruptionError, PointstoreError
 from pointstore.engine import check_collection
 from pointstore.engine.apart import Apart, DiedError
 from pointstore.engine.findings import Finding, Kind, Report
+from pointstore.engine.progress import DAMAGE
 from pointstore.engine.recover import remove_unowned
 from pointstore.storage.layout import CATALOG, COLLECTIONS
 from pointstore.storage.verify import collections_in, verify_catalog
 
 STEP_S = 24 * 3600.0
 """Seconds that one step may take; large collections are compared record by record."""
-
-_DAMAGE: Final = frozenset({signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL})
-"""Signals that damaged data explains; others come from outside, SIGKILL where memory is short."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -106,7 +103,7 @@ def _kind_of(error: Exception) -> Kind:
     """Return whether an error tells of damage, or of a machine that refused to read."""
     match error:
         case DiedError():
-            return Kind.LOST if error.signal in _DAMAGE else Kind.UNCHECKED
+            return Kind.LOST if error.signal in DAMAGE else Kind.UNCHECKED
         case CorruptionError():
             return Kind.LOST
         case OSError():

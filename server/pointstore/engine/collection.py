@@ -22,7 +22,7 @@ from pointstore.core.filter import Filter
 from pointstore.core.operation import Operation
 from pointstore.core.path import Path as PayloadPath
 from pointstore.core.point import PointId
-from pointstore.core.query import OrderBy, Page, Query, Record, ScrollRequest, Selectors
+from pointstore.core.query import Page, Query, Record, ScrollRequest, Selectors
 from pointstore.core.schema import CollectionConfig, effective_hnsw
 from pointstore.core.space import Rows
 from pointstore.core.update import (
@@ -44,11 +44,11 @@ from pointstore.engine.field_lookup import FieldLookup
 from pointstore.engine.field_upkeep import FieldUpkeep
 from pointstore.engine.filtering import matching_slots
 from pointstore.engine.index_demand import traits_of
-from pointstore.engine.ordering import ordered
-from pointstore.engine.paging import places_in_order, record_of, records_of
+from pointstore.engine.paging import record_of
 from pointstore.engine.plan import OptimizerState, SpaceState, settled
 from pointstore.engine.rate_limit import TokenBucket
 from pointstore.engine.renewal import renew
+from pointstore.engine.scroll import page
 from pointstore.engine.transition import Transition
 from pointstore.engine.usage import ReadState
 from pointstore.engine.view import Generation, View, empty_generation, load_generation
@@ -228,11 +228,7 @@ class Collection:
         self.prepare((request.filter,))
         with self.view() as view:
             self.charge_read(view.generation.config, strict.read_cost(request.filter))
-            if request.order_by is not None:
-                return Page(_ordered_records(view, request, request.order_by), None)
-            matching = None if request.filter is None else matching_slots(view, request.filter)
-            places, following = places_in_order(view, matching, request.offset, request.limit)
-            return Page(records_of(view, places, request.selectors), following)
+            return page(view, request)
 
     def count(self, condition: Filter | None) -> int:
         """Count the matching points, exactly."""
@@ -479,22 +475,6 @@ def _condition_of(update: Update) -> Filter | None:
             return None
         case _:
             return update.selector if isinstance(update.selector, Filter) else None
-
-
-def _ordered_records(view: View, request: ScrollRequest, order: OrderBy) -> list[Record]:
-    selected = view.generation.live if request.filter is None else matching_slots(view, request.filter)
-    pairs = ordered(
-        view,
-        order.key,
-        descending=order.descending,
-        start_from=order.start_from,
-        selected=selected,
-        limit=request.limit,
-    )
-    return [
-        record_of(view, pair.point_id, pair.slot, request.selectors)._replace(order_value=pair.value)
-        for pair in interruption.checked(pairs, _RECORDS_A_CHECK)
-    ]
 
 
 def _payload_schema(view: View) -> tuple[FieldInfo, ...]:

@@ -8,6 +8,7 @@ and an empty one when all of them are done.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,10 @@ from pointstore.core.errors import CorruptionError, StorageError
 
 VARIABLE: Final = "POINTSTORE_CHECKING_FD"
 """Environment variable with the descriptor of the note that a child inherits."""
+
+DAMAGE: Final = frozenset({signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGPROF})
+"""Signals that end a process which follows damaged data, or has computed on it for longer than it may. Others come from
+outside: SIGKILL where memory is short."""
 
 STEP_S = 120
 """Seconds of processor time that a step may take anyway; damage that keeps a process busy for ever ends with them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import threading
 import time
 import weakref
@@ -355,28 +356,43 @@ def test_a_dropped_collection_is_freed_without_the_garbage_collector(tmp_path: P
         gc.enable()
 
 
+class FullDisk:
+    """Begins transactions of a collection; the disk is full for the first of them.
+
+    Attributes:
+        refusals: how many.
+        begun: transactions so far.
+    """
+
+    def __init__(self, collection: Collection, refusals: float) -> None:
+        self.refusals = refusals
+        self.begun = 0
+        self._collection = collection
+
+    @contextmanager
+    def begin(self) -> Iterator[Transition]:
+        """Begin one; it is rolled back while the disk is full."""
+        self.begun += 1
+        with self._collection._transition() as transition:
+            yield transition
+            if self.begun <= self.refusals:
+                raise InsufficientStorageError("the disk is full")
+
+
 @pytest.mark.parametrize(("update", "attempts"), [(ClearPayload(pids(0)), 3), (upsert((1, {}, {"n": 1})), 1)])
 def test_what_frees_space_waits_for_room(collection: Collection, update: Update, attempts: int) -> None:
     write(collection, upsert((0, {}, {"n": 0})))
-    begun: list[int] = []
-
-    @contextmanager
-    def begin() -> Iterator[Transition]:
-        begun.append(1)
-        with collection._transition() as transition:
-            yield transition
-            if len(begun) < 3:
-                raise InsufficientStorageError("the disk is full")
+    disk = FullDisk(collection, 2)
 
     writer = Writer(check_update)
     if attempts == 1:
         with pytest.raises(InsufficientStorageError):
-            writer.write([update], begin, wait=True)
+            writer.write([update], disk.begin, wait=True)
         assert contents(collection) == {"0": ({"n": 0}, {})}
     else:
-        assert writer.write([update], begin, wait=True) == [2]
+        assert writer.write([update], disk.begin, wait=True) == [2]
         assert contents(collection) == {"0": ({}, {})}
-    assert len(begun) == attempts
+    assert disk.begun == attempts
 
 
 def test_repeated_transactions_are_charged_once(collection: Collection) -> None:
@@ -393,53 +409,31 @@ def test_repeated_transactions_are_charged_once(collection: Collection) -> None:
 def test_what_frees_space_is_charged_once_however_long_it_waits(collection: Collection) -> None:
     write(collection, upsert((0, {}, {}), (1, {}, {})))
     charged: list[Update] = []
-    begun: list[int] = []
-
-    @contextmanager
-    def begin() -> Iterator[Transition]:
-        begun.append(1)
-        with collection._transition() as transition:
-            yield transition
-            if len(begun) < 3:
-                raise InsufficientStorageError("the disk is full")
+    disk = FullDisk(collection, 2)
 
     updates = [ClearPayload(pids(0)), ClearPayload(pids(1))]
-    Writer(check_update, lambda update, *_: charged.append(update)).write(updates, begin, wait=True)
-    assert len(begun) == 3
+    Writer(check_update, lambda update, *_: charged.append(update)).write(updates, disk.begin, wait=True)
+    assert disk.begun == 3
     assert charged == updates
 
 
 def test_a_refusal_is_that_of_the_attempt_that_counts(collection: Collection) -> None:
     """Another process may have changed what it was about."""
     write(collection, upsert((0, {}, {})))
-    begun: list[int] = []
-
-    @contextmanager
-    def begin() -> Iterator[Transition]:
-        begun.append(1)
-        with collection._transition() as transition:
-            yield transition
-            if len(begun) == 1:
-                raise InsufficientStorageError("the disk is full")
+    disk = FullDisk(collection, 1)
 
     def check(update: Update, transition: Transition) -> None:
         check_update(update, transition)
-        if isinstance(update, DeletePoints) and len(begun) == 1:
+        if isinstance(update, DeletePoints) and disk.begun == 1:
             raise NotFoundError("not yet")
 
     updates: list[Update] = [ClearPayload(pids(0)), DeletePoints(pids(0))]
-    assert Writer(check).write(updates, begin, wait=True) == [2, 3]
+    assert Writer(check).write(updates, disk.begin, wait=True) == [2, 3]
     assert contents(collection) == {}
 
 
 def test_it_does_not_wait_for_ever(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "_ROOM_S", 0.2)
 
-    @contextmanager
-    def begin() -> Iterator[Transition]:
-        with collection._transition() as transition:
-            yield transition
-            raise InsufficientStorageError("the disk is full")
-
     with pytest.raises(InsufficientStorageError):
-        Writer(check_update).write([ClearPayload(pids(0))], begin, wait=True)
+        Writer(check_update).write([ClearPayload(pids(0))], FullDisk(collection, math.inf).begin, wait=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -14,6 +15,9 @@ from pointstore.core.turns import SLICE_S, Turns
 from pointstore.wire.admission import AdmittedCall, Credits
 from pointstore.wire.transfers import Arrival, Line
 from tests.conftest import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MESSAGE_BYTES = 1 << 30
 HOUR_S = 3600.0
@@ -61,23 +65,15 @@ def test_time_of_others_is_no_time_of_a_call() -> None:
     first.hasten()
 
 
-def test_a_long_call_waits_for_its_turn() -> None:
+@pytest.mark.parametrize("end", [AdmittedCall.hasten, lambda call: call.rest(0.001)], ids=["hasten", "rest"])
+def test_a_long_call_waits_for_a_turn_that_nobody_has(end: Callable[[AdmittedCall], None]) -> None:
+    """A call that sleeps, or that others may wait for, has none."""
     place = Workplace()
     first = had_a_turn(place)
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(had_a_turn, place)
         wait_until(lambda: place.turns.waiting == 1, "it waits")
-        first.hasten()
-        assert second.result(10)
-
-
-def test_a_call_that_sleeps_has_no_turn() -> None:
-    place = Workplace()
-    first = had_a_turn(place)
-    with ThreadPoolExecutor(1) as pool:
-        second = pool.submit(had_a_turn, place)
-        wait_until(lambda: place.turns.waiting == 1, "it waits")
-        first.rest(0.001)
+        end(first)
         assert second.result(10)
 
 
