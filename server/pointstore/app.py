@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _GATE_LOOK_S: Final = 0.2
 _POISON_LOOK_S: Final = 0.2
-_COLLECT_S: Final = 10.0
+_RELEASE_S: Final = 10.0
 _STUCK_STATUS: Final = 3
 _PATIENCE: Final = 30
 """How much longer than its processor time a step of the search for damage may take; it gives way to all others."""
@@ -82,7 +82,7 @@ def run_recheck(settings: Settings, *, after: str | None) -> int:
 
 def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int, gate_fd: int) -> int:
     """Serve until told to stop; return the exit status."""
-    from pointstore.core.heap import collect_regularly, share_arenas
+    from pointstore.core.heap import release_regularly, share_arenas
     from pointstore.engine.engine import Engine
     from pointstore.engine.snapshots import Snapshots
     from pointstore.storage.poison import MARKS
@@ -105,7 +105,7 @@ def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int
     snapshots = Snapshots(engine, settings.snapshots_path, __version__)
     transport = Transport(settings, build_methods(engine, snapshots), {**health.handlers(), **reflection.handlers()})
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    collect_regularly(_COLLECT_S)
+    release_regularly(_RELEASE_S)
     transport.listen(f"{host}:{settings.port}")
     _report_ready(ready_fd)
 

@@ -58,8 +58,10 @@ def share_arenas() -> None:
         _libc.mallopt(_M_ARENA_MAX, _ARENAS)
 
 
-def collect_regularly(every_s: float) -> None:
-    """Collect garbage from now on, whole, in a thread, and give free pages back; to be called when what stays is there.
+def release_regularly(every_s: float) -> None:
+    """Give back what is not in use, again and again, in a thread: garbage, freed tuples and free pages.
+
+    To be called when all that stays for good is there.
 
     Whole collections empty the interpreter's lists of freed tuples, up to 2,000 of each of 20 sizes. Left to itself it
     makes one in minutes or hours. What is there now is left out of all of them, which makes them short. Free pages in
@@ -75,37 +77,12 @@ def collect_regularly(every_s: float) -> None:
         while True:
             time.sleep(every_s)
             gc.collect()
-            _trim()
+            trim()
 
     threading.Thread(target=collect, name="garbage", daemon=True).start()
 
 
-def _trim() -> None:
+def trim() -> None:
+    """Give free pages back to the system."""
     if _mallinfo2 is not None:
         _libc.malloc_trim(0)
-
-
-class Surplus:
-    """What the allocator keeps besides what is in use.
-
-    Args:
-        bound: bytes by which it may grow until it is given back.
-    """
-
-    def __init__(self, bound: int) -> None:
-        self._bound = bound
-        self._least = self._now()
-
-    def give_back(self) -> bool:
-        """Give free pages back to the system if they have become many; tell whether there was a reason to."""
-        surplus = self._now()
-        if _mallinfo2 is None or surplus <= self._least + self._bound:
-            self._least = min(self._least, surplus)
-            return False
-        _trim()
-        self._least = self._now()
-        return True
-
-    @staticmethod
-    def _now() -> int:
-        return resident_bytes() - used_bytes()

@@ -3,7 +3,8 @@
 A transport begins an `Interruption` on the thread that executes a call; long loops in any layer pass `check` every so
 often, which costs a fraction of a microsecond and does nothing on a thread without a call. Work that must not stop in
 the middle, such as applying what is logged, does not check. Reads that collect much say so with `grow`, which ends
-those whose reply nobody could send. It knows nothing about transports.
+those whose reply nobody could send. At a check a transport may let long calls wait for each other (`turns.py`): what
+others wait for says `hasten`, and what sleeps does so in `rest`. It knows nothing about transports.
 """
 
 from __future__ import annotations

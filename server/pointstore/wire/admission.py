@@ -3,7 +3,7 @@
 Small messages pass freely: their number is bounded by the threads. A large one takes credits, by its size and what
 working on it multiplies that by, before it is parsed, and waits in line for them, a while; a reply takes them until
 its client has it. `transfers.py` watches what is still on its way. An admitted call has an `Interruption`, so that its
-work ends with it.
+work ends with it, and works in turns when it is long.
 """
 
 from __future__ import annotations

@@ -2,14 +2,13 @@
 
 A thread waits for a body as long as it arrives, and nobody knows its size before. So a watch looks at those that do
 not come at once: it ends what takes too long, what keeps the last thread while calls wait, and, youngest first, what
-lets the memory in use outgrow the budget. What messages leave behind in the allocator it gives back.
+lets the memory in use outgrow the budget.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from itertools import count
 from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,17 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import grpc
 import structlog
 
-from pointstore.core.heap import Surplus, used_bytes
+from pointstore.core.heap import used_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 LOOK_S: Final = 0.1
 """Seconds between two looks; what takes less is no one's business."""
-
-_SURPLUS_BYTES: Final = 32 << 20
-_SURPLUS_LOOKS: Final = 5
-"""Of so many looks one is at what the allocator keeps."""
 
 _TURN_S: Final = 1.0
 """What a slow body gets at least, however many calls wait for its thread."""
@@ -178,14 +173,9 @@ class Transfers:
                 )
 
     def _watch(self) -> None:
-        surplus = Surplus(_SURPLUS_BYTES)
-        for number in count():
-            if self._stopping.wait(LOOK_S):
-                return
+        while not self._stopping.wait(LOOK_S):
             try:
                 self.look(monotonic())
-                if not number % _SURPLUS_LOOKS:
-                    surplus.give_back()
             except Exception:  # noqa: BLE001  logged; the watch goes on
                 # The watch must live: without it a slow client could hold a thread for good.
                 _log.exception("a look at the transfers failed")
