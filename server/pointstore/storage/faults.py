@@ -69,7 +69,10 @@ def translated(path: Path, *, synced: Path | None = None) -> Iterator[None]:
         raise
     except OSError as error:
         failure = fault(error, path)
-        if synced is not None and isinstance(failure, ReadOnlyError):
+        if isinstance(failure, ReadOnlyError):
+            if synced is None:
+                # No environment is in doubt, so writing goes on.
+                raise UnavailableError(*failure.args) from error
             MARKS.add(synced)
         raise failure from error
 

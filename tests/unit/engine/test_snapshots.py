@@ -296,9 +296,10 @@ def test_what_the_operating_system_refuses(
     with monkeypatch.context() as patched:
         for method in ("snapshots", "delete", "create"):
             patched.setattr(Shelf, method, refuse)
-        with pytest.raises(InsufficientStorageError if number == errno.ENOSPC else UnavailableError):
+        with pytest.raises((InsufficientStorageError, UnavailableError)) as refused:
             CALLS[name](snapshots)
-    # Nothing is in doubt.
+    # Nothing is in doubt, so it is no ReadOnlyError either.
+    assert refused.type is (InsufficientStorageError if number == errno.ENOSPC else UnavailableError)
     write(filled, upsert((50, {"": dense(1, 1)}, {})))
     assert snapshots.create("filled").size > 0
 
