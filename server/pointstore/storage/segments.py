@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 
 import numpy as np
 from blake3 import blake3
-from pydantic import FailFast, TypeAdapter, ValidationError
+from pydantic import ConfigDict, FailFast, TypeAdapter, ValidationError
 
 from pointstore.core.errors import CorruptionError
 from pointstore.core.failpoint import visit
@@ -128,7 +128,8 @@ class SegmentFiles:
     index: Path | None
 
 
-_ADAPTER: Final = TypeAdapter(Annotated[list[SegmentMeta], FailFast()])
+# Without a cache of strings: it would keep the names of up to 16,384 segments that are gone.
+_ADAPTER: Final = TypeAdapter(Annotated[list[SegmentMeta], FailFast()], config=ConfigDict(cache_strings="keys"))
 
 
 def pack_segments(segments: Sequence[SegmentMeta]) -> bytes:

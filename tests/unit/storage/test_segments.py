@@ -86,6 +86,14 @@ def test_index_is_published_with_its_parameters(tmp_path: Path) -> None:
     assert unpack_segments(pack_segments([meta])) == [meta]
 
 
+def test_names_of_segments_are_not_kept(tmp_path: Path) -> None:
+    """A cache of the JSON parser would grow with every segment there ever was, and give out one string twice."""
+    packed = pack_segments([written(tmp_path)])
+    (first,), (second,) = unpack_segments(packed), unpack_segments(packed)
+    assert first.uid == second.uid
+    assert first.uid is not second.uid
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"[1]", b'[{"uid": "a"}]'])
 def test_damaged_list_is_an_error(data: bytes) -> None:
     with pytest.raises(CorruptionError):
