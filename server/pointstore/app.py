@@ -67,10 +67,11 @@ def run_recheck(settings: Settings, *, after: str | None) -> int:
         StorageError: the catalog cannot be used; the text says why.
 
     """
+    from pointstore.core.priority import give_way
     from pointstore.engine.progress import Progress, inherited_note
     from pointstore.engine.recheck import recheck
 
-    _lower_priority()
+    give_way()
     found = recheck(
         settings.data_dir,
         map_size=settings.map_size,
@@ -129,15 +130,16 @@ def run_worker(settings: Settings, *, index: int, control_fd: int, ready_fd: int
 
 def run_optimizer(settings: Settings, *, control_fd: int, ready_fd: int, gate_fd: int) -> int:
     """Seal, build and merge at low priority until told to stop; return the exit status."""
+    from pointstore.core.priority import give_way
     from pointstore.engine.engine import Engine
     from pointstore.engine.optimize import Optimizer
 
-    _lower_priority()
     stop = _watch_for_stop(settings, control_fd)
     if not _pass_gate(gate_fd, stop):
         return 0
     engine = Engine(settings.data_dir, map_size=settings.map_size, catalog_map_size=settings.catalog_map_size)
     optimizer = Optimizer(settings, engine)
+    give_way()
     _report_ready(ready_fd)
     _stop_when_broken(stop)
     optimizer.run(stop)
@@ -207,14 +209,3 @@ def _limit_search(seconds: int) -> None:
     """Limit processor time as above; and end a search that has hardly got any with SIGALRM, which is no finding."""
     _limit_processor_time(seconds)
     signal.alarm(seconds * _PATIENCE)
-
-
-def _lower_priority() -> None:
-    """Give way to the workers.
-
-    Batch scheduling at the lowest nice value, not SCHED_IDLE: the optimizer takes the store's write lock, and a
-    process that gets no time at all would hold it for as long.
-    """
-    os.nice(19)
-    if hasattr(os, "SCHED_BATCH"):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -4,7 +4,8 @@ Every task has the same shape: read rows, write a segment durably, publish it in
 replaced. Readers never wait for any of it; a task that is interrupted anywhere leaves at most an unpublished directory,
 which the next optimizer removes. A collection that takes no writes after an I/O error is left alone.
 Seals run in the loop's own thread; the long tasks run one after the other in a second thread, so that unsealed rows
-do not pile up during a build.
+do not pile up during a build. What takes the store's write lock runs in a third, which has the priority of a worker:
+writers would wait for as long as it takes a process of the lowest priority to get some time.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 import structlog
 
 from pointstore.core.errors import InsufficientStorageError, NotFoundError, QuarantinedError
+from pointstore.core.priority import PromptThread
 from pointstore.engine.plan import Compact, Limits, OptimizerState, Seal, SpaceState, plan
 from pointstore.index import slots as bits
 from pointstore.index.dense import IndexBuilder, IndexRefusedError, Kind, blocks_of, choose_kind
@@ -175,7 +177,7 @@ class _StoppedError(Exception):
 
 
 class Optimizer:
-    """The loop over all collections of a server.
+    """The loop over all collections of a server; to be made before its process gives way to others.
 
     Args:
         settings: of the server.
@@ -188,6 +190,7 @@ class Optimizer:
         self._engine = engine
         self._watched: dict[str, _Watched] = {}
         self._builder_thread = ThreadPoolExecutor(1, thread_name_prefix="build")
+        self._promptly = PromptThread()
         self._running: Future[None] | None = None
         self._kept: _Kept | None = None
         self._stop = threading.Event()
@@ -200,6 +203,7 @@ class Optimizer:
                 stop.wait(self.step())
         finally:
             self._builder_thread.shutdown()
+            self._promptly.close()
 
     def step(self) -> float:
         """Look once at every collection and do or start what is next; return the seconds until the next look."""
@@ -253,7 +257,7 @@ class Optimizer:
         if version != watched.version:
             watched.version, watched.written_at, watched.settled = version, now, False
             collection.forget_dead_readers()
-            collection.truncate_log()
+            self._promptly(collection.truncate_log)
             watched.fields_due = watched.slots_due = True
         if watched.fields_due and now - watched.fields_at >= _FIELDS_S:
             self._tend_fields(collection, watched)
@@ -267,9 +271,9 @@ class Optimizer:
         """Fill indexes whose creator did not, and join blocks of indexes."""
         unfilled = set(collection.upkeep.unfilled())
         for number in unfilled & watched.unfilled:
-            collection.upkeep.fill(number)
-        collection.upkeep.drop_unused()
-        collection.upkeep.compact(collection.view)
+            self._promptly(collection.upkeep.fill, number)
+        self._promptly(collection.upkeep.drop_unused)
+        self._promptly(collection.upkeep.compact, collection.view)
         watched.fields_at = time.monotonic()
         # One that is still new gets a second look: whoever created it is probably at it.
         watched.unfilled = unfilled
@@ -278,7 +282,7 @@ class Optimizer:
     def _renew_slots(self, collection: OptimizedCollection, watched: _Watched) -> None:
         try:
             spread = self._settings.spread_slots
-            watched.slots_due = all(collection.renew_slots(spread) for _ in range(_RENEWALS_A_LOOK))
+            watched.slots_due = all(self._promptly(collection.renew_slots, spread) for _ in range(_RENEWALS_A_LOOK))
             if not watched.slots_due:
                 watched.slots_at = time.monotonic() + _SLOTS_S
         except InsufficientStorageError as error:
@@ -304,7 +308,7 @@ class Optimizer:
         watched.settled = settled and self._running is None
         if watched.settled and watched.failed:
             # The task that failed in an earlier process is not needed any more.
-            collection.record_optimizer_error(None)
+            self._promptly(collection.record_optimizer_error, None)
             watched.failed = False
         return self._settings.poll_interval_s if watched.settled else wait
 
@@ -371,7 +375,7 @@ class Optimizer:
     ) -> bool:
         """Publish a segment, or remove it when it is not: each retry would leave another one."""
         try:
-            published = collection.publish(number, add, remove, sealed_through)
+            published = self._promptly(collection.publish, number, add, remove, sealed_through)
         except Exception:
             # A commit that seemed to fail may have named it after all. Who cannot tell leaves it to the next optimizer.
             if add is not None and add.uid not in collection.segment_uids():
@@ -423,7 +427,7 @@ class Optimizer:
         """Note a published task: its own change of the version is no write."""
         watched.failures, watched.retry_at = 0, 0.0
         if watched.failed:
-            collection.record_optimizer_error(None)
+            self._promptly(collection.record_optimizer_error, None)
             watched.failed = False
         watched.version = collection.version()
 
@@ -433,7 +437,7 @@ class Optimizer:
             return
         self._put_off(collection.name, watched, error)
         try:
-            collection.record_optimizer_error(f"{type(error).__name__}: {error}")
+            self._promptly(collection.record_optimizer_error, f"{type(error).__name__}: {error}")
             watched.failed = True
         except Exception:  # noqa: BLE001  the only process that compacts must outlive any failure
             _log.exception("cannot record an optimizer error", collection=collection.name)

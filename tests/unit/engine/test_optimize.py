@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from pointstore.core.catalog import CollectionChange, CollectionStatus
 from pointstore.core.errors import InsufficientStorageError, UnavailableError
 from pointstore.core.payload import EMPTY
 from pointstore.core.point import point_id_from_number
+from pointstore.core.priority import give_way
 from pointstore.core.schema import CollectionConfig, Datatype, Distance, HnswConfig, OptimizersConfig, VectorParams
 from pointstore.core.update import DeletePoints, Upsert
 from pointstore.core.vector import Dense
@@ -27,6 +30,7 @@ from pointstore.engine.engine import Engine
 from pointstore.engine.optimize import Optimizer
 from pointstore.index import slots as slot_sets
 from pointstore.storage import segments as segments_module
+from pointstore.storage.env import Environment
 from pointstore.storage.poison import MARKS
 from pointstore.storage.segments import INDEX_FILE, ROWS_FILE, open_segment, write_segment
 from tests.building import running_engine
@@ -34,12 +38,14 @@ from tests.conftest import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from multiprocessing.synchronize import Event
 
     from numpy.typing import NDArray
 
     from pointstore.core.vector import NamedVectors
     from pointstore.engine.collection import Collection
+    from pointstore.storage.env import Txn
     from pointstore.storage.segments import SegmentMeta
 
 DIM = 16
@@ -114,6 +120,32 @@ def test_rows_become_one_indexed_segment(engine: Engine) -> None:
     assert sorted(stored(collection).values()) == sorted(row.tobytes() for row in rows)
     assert collection.info().indexed_vectors_count == 1000
     assert len(list(collection.segments_dir.iterdir())) == 1
+
+
+def test_nobody_waits_for_a_lock_that_low_priority_holds(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers waited for seconds: the optimizer got no time on a busy machine, and had the store's lock."""
+    collection, found = create(engine), set()
+    upsert(collection, range(1000))
+    begin = Environment.write
+
+    def watched(environment: Environment) -> AbstractContextManager[Txn]:
+        found.add((threading.current_thread().name.split("_")[0], os.getpriority(os.PRIO_PROCESS, 0)))
+        return begin(environment)
+
+    def begun() -> Optimizer:
+        optimizer = Optimizer(Settings(), engine)
+        give_way()
+        settle(optimizer, collection)
+        return optimizer
+
+    monkeypatch.setattr(Environment, "write", watched)
+    normal = os.getpriority(os.PRIO_PROCESS, 0)
+    # Linux has priorities of threads: it is this one that gives way.
+    with ThreadPoolExecutor(1, thread_name_prefix="loop") as loop:
+        optimizer = loop.submit(begun).result()
+        delete(collection, range(900))
+        loop.submit(settle, optimizer, collection).result()
+    assert found == {("MainThread", normal), ("prompt", normal)}
 
 
 def test_small_collection_is_left_alone(engine: Engine) -> None:
