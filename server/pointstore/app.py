@@ -67,15 +67,17 @@ def run_recheck(settings: Settings, *, after: str | None) -> int:
         StorageError: the catalog cannot be used; the text says why.
 
     """
-    from pointstore.core.priority import give_way
+    from pointstore.core.priority import PromptThread, give_way
     from pointstore.engine.progress import Progress, inherited_note
     from pointstore.engine.recheck import recheck
 
+    promptly = PromptThread()
     give_way()
     found = recheck(
         settings.data_dir,
         map_size=settings.map_size,
         catalog_map_size=settings.catalog_map_size,
+        promptly=promptly,
         progress=Progress(inherited_note(), after, _limit_search),
     )
     return DAMAGE_FOUND if found else 0

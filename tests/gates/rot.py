@@ -28,6 +28,7 @@ from pointstore.core.filter import (
     Range,
 )
 from pointstore.core.path import parse_path
+from pointstore.core.priority import PromptThread
 from pointstore.core.query import NearestQuery, OrderBy, ScrollRequest, SearchParams
 from pointstore.core.schema import (
     CollectionConfig,
@@ -155,8 +156,10 @@ def start(data_dir: Path, after: str | None) -> None:
 
 def look_again(data_dir: Path, after: str | None) -> list[str]:
     """Do what a server does after one of its processes died."""
-    with _progress(data_dir, after) as progress:
-        return recheck.recheck(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, progress=progress)
+    with _progress(data_dir, after) as progress, contextlib.closing(PromptThread()) as promptly:
+        return recheck.recheck(
+            data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, promptly=promptly, progress=progress
+        )
 
 
 @contextlib.contextmanager

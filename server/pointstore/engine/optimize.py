@@ -234,7 +234,7 @@ class Optimizer:
         if now < watched.retry_at:
             return watched.retry_at - now
         try:
-            collection = self._engine.collection_of(name, uid)
+            collection = self._collection(name, uid, new=watched.version < 0)
         except (QuarantinedError, NotFoundError):
             return self._settings.poll_interval_s
         except Exception as error:  # noqa: BLE001  no reason to do without the others
@@ -245,6 +245,12 @@ class Optimizer:
         except Exception as error:  # noqa: BLE001  the only process that compacts must outlive any failure
             self._failed(collection, watched, error)
             return self._settings.poll_interval_s
+
+    def _collection(self, name: str, uid: str, *, new: bool) -> OptimizedCollection:
+        if new:
+            # To open one takes the lock of its writers.
+            return self._promptly(self._engine.collection_of, name, uid)
+        return self._engine.collection_of(name, uid)
 
     def _look(self, collection: OptimizedCollection, watched: _Watched, now: float) -> float:
         if not collection.takes_writes():

@@ -2,7 +2,8 @@
 
 Every collection is verified whole, in a read transaction, beside whoever reads and writes it. One that is damaged is
 quarantined, and the catalog gets a new version so that all processes let go of it. A process that dies of the search
-itself has noted what it was at.
+itself has noted what it was at. It looks when no other process wants the processor, and takes locks that others wait
+for in a thread that has their priority.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pointstore.core.errors import (
     StorageError,
     UnavailableError,
 )
+from pointstore.core.priority import PromptThread
 from pointstore.engine.progress import Progress
 from pointstore.engine.recover import quarantine
 from pointstore.storage.catalog import Catalog
@@ -37,6 +39,7 @@ def recheck(
     *,
     map_size: int,
     catalog_map_size: int,
+    promptly: PromptThread,
     progress: Progress | None = None,
 ) -> list[str]:
     """Verify every collection of a data directory that is in use; return the names of those that are damaged.
@@ -45,6 +48,7 @@ def recheck(
         data_dir: a server runs on it.
         map_size: bound of one collection's store in bytes.
         catalog_map_size: bound of the catalog in bytes.
+        promptly: made before this process gave way to the others.
         progress: knows what processes that looked before have died of, which is quarantined.
 
     Raises:
@@ -53,7 +57,7 @@ def recheck(
     root = data_dir / COLLECTIONS
     progress = progress or Progress()
     progress.begin(CATALOG, data_dir / CATALOG)
-    catalog = Catalog(data_dir / CATALOG, catalog_map_size)
+    catalog = promptly(Catalog, data_dir / CATALOG, catalog_map_size)
     damaged: list[str] = []
     try:
         for name, uid in catalog.names(None).collections.items():
@@ -61,7 +65,7 @@ def recheck(
                 continue
             try:
                 progress.begin(uid, root / uid)
-                _verify(root / uid, map_size)
+                _verify(root / uid, map_size, promptly)
             except (StorageError, OSError) as error:
                 if uid not in catalog.names(None).collections.values():
                     # Dropped meanwhile.
@@ -71,7 +75,7 @@ def recheck(
                     continue
                 _log.error("collection is quarantined", collection=name, directory=uid, reason=str(error))
                 quarantine(root / uid, str(error))
-                catalog.announce()
+                promptly(catalog.announce)
                 damaged.append(name)
     finally:
         catalog.close()
@@ -86,8 +90,9 @@ def _may_pass(error: StorageError | OSError, path: Path) -> bool:
     return isinstance(failure, UnavailableError | InsufficientStorageError) and not isinstance(failure, ReadOnlyError)
 
 
-def _verify(path: Path, map_size: int) -> None:
-    store = CollectionStore(path, map_size)
+def _verify(path: Path, map_size: int, promptly: PromptThread) -> None:
+    # To open one takes the lock of its writers.
+    store = promptly(CollectionStore, path, map_size)
     try:
         for _ in range(_SNAPSHOT_TRIES):
             with store.read() as txn:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from math import inf
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,7 @@ from pointstore.storage.directories import sync_directory
 from pointstore.storage.faults import NO_SPACE_TEXT, fault, is_full, translated
 from pointstore.storage.layout import INTERRUPTED
 from pointstore.storage.poison import MARKS
+from pointstore.storage.write_lock import WriteLock
 
 Database = NewType("Database", object)
 """Handle of a named database."""
@@ -136,19 +137,27 @@ class Environment:
             # LMDB maps it with holes, and to fill a hole on a full disk kills the process.
             if not read_only and not _is_allocated(path / _LOCK_FILE, _LOCK_FILE_BYTES):
                 _allocate(path / _LOCK_FILE, _LOCK_FILE_BYTES)
-            self._env = lmdb.open(
-                str(path),
-                map_size=map_size,
-                max_dbs=len(databases),
-                max_readers=MAX_READERS,
-                max_spare_txns=_SPARE_READERS,
-                create=False,
-                readonly=read_only,
-                lock=not read_only,
-            )
-            try:
-                if not read_only:
+            # What was opened of an environment that cannot be is closed, or the next attempt finds it open.
+            with ExitStack() as opened:
+                self._write_lock = None if read_only else opened.enter_context(closing(WriteLock(path / _LOCK_FILE)))
+                self._env = opened.enter_context(
+                    closing(
+                        lmdb.open(
+                            str(path),
+                            map_size=map_size,
+                            max_dbs=len(databases),
+                            max_readers=MAX_READERS,
+                            max_spare_txns=_SPARE_READERS,
+                            create=False,
+                            readonly=read_only,
+                            lock=not read_only,
+                        )
+                    )
+                )
+                if self._write_lock is not None:
                     self._env.reader_check()
+                    with self._env.begin(write=True):
+                        self._write_lock.locate()
                 # Or the first process to make it died before it had made any.
                 created = create and not self._env.stat()["entries"]
                 if missing := databases if created else added:
@@ -160,10 +169,7 @@ class Environment:
                     # LMDB syncs the file, but not its name.
                     sync_directory(path)
                     sync_directory(path.parent)
-            except BaseException:
-                # Or the next attempt finds it open.
-                self._env.close()
-                raise
+                self._resources = opened.pop_all()
         except (lmdb.Error, OSError) as error:
             failure = fault(error, path)
             if isinstance(failure, InsufficientStorageError):
@@ -196,6 +202,9 @@ class Environment:
             ReadOnlyError: not even reading is possible any more, in this process.
         """
         try:
+            if self._write_lock is not None and self._write_lock.is_abandoned():
+                # Or this read and the next ones would not see what its owner committed with its last breath.
+                self._env.begin(write=True).abort()
             return _Reading(self._env.begin(buffers=False), self._failure)
         except lmdb.Error as error:
             raise self._failure(error) from error
@@ -336,7 +345,7 @@ class Environment:
 
     def close(self) -> None:
         """Close; no transaction may be open in any thread."""
-        self._env.close()
+        self._resources.close()
 
 
 class _Reading:

@@ -33,6 +33,7 @@ from pointstore.storage import segments as segments_module
 from pointstore.storage.env import Environment
 from pointstore.storage.poison import MARKS
 from pointstore.storage.segments import INDEX_FILE, ROWS_FILE, open_segment, write_segment
+from pointstore.storage.write_lock import WriteLock
 from tests.building import running_engine
 from tests.conftest import wait_until
 
@@ -146,6 +147,21 @@ def test_nobody_waits_for_a_lock_that_low_priority_holds(engine: Engine, monkeyp
         delete(collection, range(900))
         loop.submit(settle, optimizer, collection).result()
     assert found == {("MainThread", normal), ("prompt", normal)}
+
+
+def test_nobody_waits_for_an_optimizer_that_opens_a_collection(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(engine)
+    engine._open.clear()
+    found: set[str] = set()
+    locate = WriteLock.locate
+
+    def watched(lock: WriteLock) -> None:
+        found.add(threading.current_thread().name.split("_")[0])
+        locate(lock)
+
+    monkeypatch.setattr(WriteLock, "locate", watched)
+    Optimizer(Settings(), engine).step()
+    assert found == {"prompt"}
 
 
 def test_small_collection_is_left_alone(engine: Engine) -> None:

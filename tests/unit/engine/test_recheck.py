@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from pointstore.core.errors import CorruptionError, QuarantinedError, StorageError, UnavailableError
+from pointstore.core.priority import PromptThread
 from pointstore.engine import recheck as recheck_module
 from pointstore.engine.apart import Apart
 from pointstore.engine.progress import STEP_S, Progress, create_note
@@ -44,7 +45,8 @@ def _directory(engine: Engine, name: str) -> Path:
 
 
 def _recheck(data_dir: Path, progress: Progress | None = None) -> list[str]:
-    return recheck(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, progress=progress)
+    with closing(PromptThread()) as promptly:
+        return recheck(data_dir, map_size=MAP_SIZE, catalog_map_size=MAP_SIZE, promptly=promptly, progress=progress)
 
 
 def _recover(data_dir: Path, progress: Progress | None = None, check_s: float = 10.0) -> None:

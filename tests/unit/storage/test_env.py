@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -24,6 +28,7 @@ from pointstore.storage.env import Environment
 from pointstore.storage.layout import INTERRUPTED
 from pointstore.storage.poison import MARKS
 from tests.building import spoil_root
+from tests.conftest import server_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -363,3 +368,53 @@ def test_a_copy_that_fails_leaves_no_doubt_about_the_environment(
     assert number != errno.EBADF or type(refused.value) is StorageError
     _put(environment, b"k", b"v")
     assert _get(environment, b"k") == b"v"
+
+
+_DYING = """
+import mmap, os, signal, sys
+from pathlib import Path
+from pointstore.storage.env import Environment
+
+environment = Environment(Path(sys.argv[1]), 1 << 20, ("one", "two"))
+with environment.write() as txn:
+    txn.put(b"k", b"new", db=environment.database("one"))
+committed = environment._env.info()["last_txnid"]
+with open(Path(sys.argv[1]) / "lock.mdb", "r+b") as file, environment.write():
+    header = memoryview(mmap.mmap(file.fileno(), mmap.PAGESIZE)).cast("Q")
+    (place,) = [place for place in range(16) if header[place] == committed]
+    header[place] -= 1
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""What a process leaves that is killed at the end of a commit, before LMDB has told readers of it: durable, with the
+lock of writers. tests/gates/test_killed_commits.py kills one there."""
+
+
+def test_a_commit_whose_process_was_killed_is_read(environment: Environment) -> None:
+    _put(environment, b"k", b"old")
+    with environment.read() as earlier:
+        died = subprocess.run(
+            [sys.executable, "-c", _DYING, str(environment.path)], env=server_environment(), check=False, timeout=60
+        )
+        assert died.returncode == -signal.SIGKILL
+        assert _get(environment, b"k") == b"new"
+        assert earlier.get(b"k", db=environment.database("one")) == b"old"
+    _put(environment, b"k", b"newer")
+    assert _get(environment, b"k") == b"newer"
+
+
+def test_reads_do_not_wait_for_a_writer_that_lives(environment: Environment) -> None:
+    _put(environment, b"k", b"old")
+    with environment.write() as txn:
+        txn.put(b"k", b"new", db=environment.database("one"))
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(_get, environment, b"k").result(timeout=10) == b"old"
+    assert _get(environment, b"k") == b"new"
+
+
+def test_locks_by_which_processes_notice_each_other_stay(environment: Environment) -> None:
+    """They would end with a descriptor of the lock file that is closed too early; the next process would empty it."""
+    program = "import sys, lmdb; print(lmdb.open(sys.argv[1], max_dbs=2).readers())"
+    with environment.read():
+        command = [sys.executable, "-c", program, str(environment.path)]
+        seen = subprocess.run(command, capture_output=True, check=True, timeout=60, text=True)
+    assert str(os.getpid()) in seen.stdout.split()
