@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def folder(toolchain: Toolchain, workspace: Workspace, run: Run) -> Path:
     """Build the program; return where it is."""
     toolchain("g++", "cmake", "pkg-config", "protoc", "grpc_cpp_plugin")
-    if subprocess.run(["pkg-config", "--exists", "grpc++"], check=False).returncode != 0:  # noqa: S607 # from the path
-        pytest.skip("this machine has no libgrpc++-dev")
+    libraries = ["pkg-config", "--exists", "grpc++", "protobuf"]
+    if subprocess.run(libraries, check=False).returncode != 0:
+        pytest.skip("this machine has no libgrpc++-dev or no libprotobuf-dev")
     built = workspace("cpp")
     run(["cmake", "-S", built, "-B", built / "build", "-DCMAKE_BUILD_TYPE=Debug", f"-DPROTO_DIR={PROTO_DIR}"])
     run(["cmake", "--build", built / "build"])
