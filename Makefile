@@ -17,7 +17,7 @@ test: lint types proto-check pytest
 pytest: $(DEV)
 	$(BIN)/python -m pytest -n 2 --ignore tests/gates --ignore tests/interop
 
-# The gates of reliability at their short sizes: four to five minutes on two cores.
+# The gates of reliability at their short sizes: about four minutes on two cores.
 gates: $(DEV)
 	$(BIN)/python -m pytest -n 2 tests/gates
 

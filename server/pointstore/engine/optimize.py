@@ -22,21 +22,17 @@ import structlog
 
 from pointstore.core.errors import InsufficientStorageError, NotFoundError, QuarantinedError
 from pointstore.core.priority import PromptThread
+from pointstore.engine.graphs import Graphs, Sources, StoppedError
 from pointstore.engine.plan import Compact, Limits, OptimizerState, Seal, SpaceState, plan
-from pointstore.index import slots as bits
-from pointstore.index.dense import IndexBuilder, IndexRefusedError, Kind, blocks_of, choose_kind
 from pointstore.storage.segments import (
-    INDEX_FILE,
-    IndexSource,
     SegmentMeta,
-    open_segment,
     remove_segment,
     repair_segment,
     write_segment,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -50,12 +46,9 @@ if TYPE_CHECKING:
 
 IDLE_S: Final = 0.5
 """Seconds without a write after which a collection counts as idle."""
-KEPT_BYTES_MAX: Final = 1 << 30
-"""Row bytes of a segment up to which its graph stays in memory for being continued."""
 
 _WATCH_S: Final = 0.1
 _BACKOFF_S: Final = (1.0, 300.0)
-_KEEP_S: Final = 60.0
 _FIELDS_S: Final = 1.0
 _SLOTS_S: Final = 1.0
 _RENEWALS_A_LOOK: Final = 8
@@ -163,19 +156,6 @@ class _Watched:
     slots_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """The graph of a segment in memory."""
-
-    uid: str
-    builder: IndexBuilder
-    since: float
-
-
-class _StoppedError(Exception):
-    """The process shall end; the task is repeated after the next start."""
-
-
 class Optimizer:
     """The loop over all collections of a server; to be made before its process gives way to others.
 
@@ -192,7 +172,7 @@ class Optimizer:
         self._builder_thread = ThreadPoolExecutor(1, thread_name_prefix="build")
         self._promptly = PromptThread()
         self._running: Future[None] | None = None
-        self._kept: _Kept | None = None
+        self._graphs = Graphs(settings.optimizer.threads)
         self._stop = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
@@ -215,9 +195,8 @@ class Optimizer:
         waits = [self._visit(name, uid) for name, uid in collections.items()]
         present = set(collections.values())
         self._watched = {uid: watched for uid, watched in self._watched.items() if uid in present}
-        kept = self._kept
-        if kept is not None and self._running is None and time.monotonic() - kept.since > _KEEP_S:
-            self._kept = None
+        if self._running is None:
+            self._graphs.forget_old()
         return min([self._settings.poll_interval_s, *waits])
 
     def wait(self) -> None:
@@ -345,7 +324,7 @@ class Optimizer:
                 seconds=round(time.monotonic() - started, 3),
             )
             self._succeeded(collection, watched)
-        except _StoppedError:
+        except StoppedError:
             _log.info("a build was interrupted", collection=collection.name, vector=space.name)
         except Exception as error:  # noqa: BLE001  the only process that compacts must outlive any failure
             self._failed(collection, watched, error)
@@ -355,21 +334,21 @@ class Optimizer:
         root = collection.segments_dir
         # Damage must not be copied under a fresh checksum.
         usable = [repair_segment(root, source) for source in task.sources]
-        rows = _Sources(root, space, task, extend=task.extend and usable[0])
+        rows = Sources(root, space, task, extend=task.extend and usable[0])
         removed = [source.uid for source in task.sources]
         meta = None
         builder = None
         if rows.slots.size:
             index = None
             if task.index:
-                index, builder = self._index(root, space, rows)
+                index, builder = self._graphs.index(root, space, rows, self._stop)
             meta = write_segment(root, space.number, space.space, rows.slots, rows.blocks(), index)
         if not self._publish(collection, space.number, meta, removed, None):
             return
         for uid in removed:
             remove_segment(root, uid)
-        if builder is not None and meta is not None and meta.bytes <= KEPT_BYTES_MAX:
-            self._kept = _Kept(meta.uid, builder, time.monotonic())
+        if builder is not None and meta is not None:
+            self._graphs.keep(meta, builder)
 
     def _publish(
         self,
@@ -391,43 +370,6 @@ class Optimizer:
         if not published and add is not None:
             remove_segment(collection.segments_dir, add.uid)
         return published
-
-    def _index(self, root: Path, space: SpaceState, rows: _Sources) -> tuple[IndexSource, IndexBuilder | None]:
-        """Build or continue the graph of the rows."""
-        m, ef_construct = space.hnsw.m or 0, space.hnsw.ef_construct or 0
-        builder = self._continued(root, space, rows)
-        done = builder.rows if builder else 0
-        if builder is None:
-            rows.drop_dead()
-            kind = choose_kind(space.space, rows.blocks())
-            if kind is Kind.SCAN:
-                return IndexSource(kind, m, ef_construct, None), None
-            builder = IndexBuilder(space.space, kind, m, ef_construct, self._settings.threads)
-        for block in rows.blocks(after=done):
-            if self._stop.is_set():
-                raise _StoppedError
-            builder.add(block)
-        return IndexSource(builder.kind, m, ef_construct, builder.write), builder
-
-    def _continued(self, root: Path, space: SpaceState, rows: _Sources) -> IndexBuilder | None:
-        """Return the graph of the first source if the other rows can be added to it."""
-        # Taken out: if adding fails half way, it is of no use any more.
-        kept, self._kept = self._kept, None
-        first = rows.continued
-        if first is None or first.index not in (Kind.HALF, Kind.BYTE, Kind.FLOAT):
-            return None
-        kind = Kind(first.index)
-        needed = choose_kind(space.space, rows.blocks(after=first.rows))
-        if needed is Kind.SCAN or (needed is Kind.FLOAT and kind is not Kind.FLOAT):
-            return None
-        if kept is not None and kept.uid == first.uid:
-            return kept.builder
-        try:
-            path = root / first.uid / INDEX_FILE
-            return IndexBuilder.load(path, space.space, kind, first.m, first.ef_construct, self._settings.threads)
-        except IndexRefusedError as error:
-            _log.warning("an index is built anew", error=str(error))
-            return None
 
     def _succeeded(self, collection: OptimizedCollection, watched: _Watched) -> None:
         """Note a published task: its own change of the version is no write."""
@@ -462,43 +404,3 @@ def _is_gone(path: Path) -> bool:
         return not path.is_dir()
     # A file system that does not even answer.
     return False
-
-
-class _Sources:
-    """The rows of the segments that a task replaces, ascending by slot.
-
-    Attributes:
-        slots: (m,) uint64.
-        continued: the first source when all of its rows are taken, dead ones too, to continue its graph.
-    """
-
-    def __init__(self, root: Path, space: SpaceState, task: Compact, *, extend: bool) -> None:
-        self._files = [open_segment(root, source) for source in task.sources]
-        self._live = space.live
-        self.continued = task.sources[0] if extend else None
-        self._select()
-
-    def drop_dead(self) -> None:
-        """Give up continuing the first source: only live rows are taken from it, too."""
-        if self.continued is not None:
-            self.continued = None
-            self._select()
-
-    def blocks(self, after: int = 0) -> Iterator[Rows]:
-        """Yield the rows from number `after` on, in pieces."""
-        for files, positions in zip(self._files, self._positions, strict=True):
-            skipped = min(after, positions.size)
-            after -= skipped
-            for block in blocks_of(positions[skipped:]):
-                yield files.rows.take(block, axis=0)
-
-    def _select(self) -> None:
-        self._positions: list[NDArray[np.int64]] = []
-        for place, files in enumerate(self._files):
-            whole = place == 0 and self.continued is not None
-            self._positions.append(
-                np.arange(len(files.slots)) if whole else np.flatnonzero(bits.test(self._live, files.slots))
-            )
-        self.slots = np.concatenate(
-            [files.slots[positions] for files, positions in zip(self._files, self._positions, strict=True)]
-        )

@@ -140,20 +140,17 @@ class Environment:
             # What was opened of an environment that cannot be is closed, or the next attempt finds it open.
             with ExitStack() as opened:
                 self._write_lock = None if read_only else opened.enter_context(closing(WriteLock(path / _LOCK_FILE)))
-                self._env = opened.enter_context(
-                    closing(
-                        lmdb.open(
-                            str(path),
-                            map_size=map_size,
-                            max_dbs=len(databases),
-                            max_readers=MAX_READERS,
-                            max_spare_txns=_SPARE_READERS,
-                            create=False,
-                            readonly=read_only,
-                            lock=not read_only,
-                        )
-                    )
+                self._env = lmdb.open(
+                    str(path),
+                    map_size=map_size,
+                    max_dbs=len(databases),
+                    max_readers=MAX_READERS,
+                    max_spare_txns=_SPARE_READERS,
+                    create=False,
+                    readonly=read_only,
+                    lock=not read_only,
                 )
+                opened.callback(self._env.close)
                 if self._write_lock is not None:
                     self._env.reader_check()
                     with self._env.begin(write=True):

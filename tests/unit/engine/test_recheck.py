@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from contextlib import closing, nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -17,8 +18,10 @@ from pointstore.engine.apart import Apart
 from pointstore.engine.progress import STEP_S, Progress, create_note
 from pointstore.engine.recheck import recheck
 from pointstore.engine.recover import recover
+from pointstore.storage.env import Environment
 from pointstore.storage.layout import QUARANTINE
 from pointstore.storage.segments import SegmentGoneError, SegmentMeta
+from pointstore.storage.write_lock import WriteLock
 from tests.building import MAP_SIZE, contents, dense, running_engine, seal, upsert, vector_config, write
 
 if TYPE_CHECKING:
@@ -92,6 +95,25 @@ def test_processes_let_go_of_what_is_found(data_dir: Path) -> None:
         with pytest.raises(QuarantinedError, match="damaged store: database "):
             engine.collection("bad")
         assert len(contents(engine.collection("good"))) == 20
+
+
+def test_nobody_waits_for_a_lock_that_the_search_holds(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: set[str] = set()
+    _damage(data_dir, "bad")
+
+    def watch(kind: type, name: str) -> None:
+        original = getattr(kind, name)
+
+        def watched(*args: object) -> object:
+            found.add(threading.current_thread().name.split("_")[0])
+            return original(*args)
+
+        monkeypatch.setattr(kind, name, watched)
+
+    watch(WriteLock, "locate")
+    watch(Environment, "write")
+    assert _recheck(data_dir) == ["bad"]
+    assert found == {"prompt"}
 
 
 def _segment(uid: str) -> SegmentMeta:
